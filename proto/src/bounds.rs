@@ -1,0 +1,52 @@
+//! Every bound of the wire, in one place, each with its reason. A length that arrives is compared
+//! with one of these before anything is allocated for it.
+
+/// A request's head. Apache's own defaults allow 100 fields of 8 KiB; mod_wsgi stops at 16 MiB, and
+/// an administrator who raised `LimitRequestFields` on the strength of that must not be cut short.
+pub const HEAD: usize = 16 << 20;
+
+/// Bytes in one chunk of a body, in either direction. Large enough that a round trip for each chunk
+/// does not dominate a bulk transfer, small enough that a peer's buffer of this size is no burden.
+pub const CHUNK: usize = 256 << 10;
+
+/// Body bytes that ride along with the head, so that a small POST needs no further round trip.
+pub const FIRST_BODY: usize = 16 << 10;
+
+/// A response's head: as for requests, an application may set many cookies, but nothing sane
+/// comes near this.
+pub const RESPONSE_HEAD: usize = 4 << 20;
+
+/// One log message. A traceback of a deep recursion fits; longer texts are split by the sender.
+pub const LOG: usize = 64 << 10;
+
+/// Small messages: end, abort, file, body-wanted and the worker's control messages.
+pub const SMALL: usize = 16 << 10;
+
+/// A whole configuration: thousands of groups with a few hundred bytes each.
+pub const CONFIGURE: usize = 32 << 20;
+
+/// A plan for one launch: an environment may be large.
+pub const PLAN: usize = 4 << 20;
+
+/// Answers to `wsgictl`.
+pub const STATUS: usize = 32 << 20;
+
+/// Entries of the environ or headers in one message: bounds the per-entry overhead of decoding.
+pub const PAIRS: usize = 20_000;
+
+/// Process groups in one configuration.
+pub const GROUPS: usize = 10_000;
+
+/// Longest name of a process or application group, in bytes: it travels in every request and is a
+/// map key in the daemon. Longer ones (a forged `Host` under `%{HOST}`) are refused.
+pub const GROUP_NAME: usize = 512;
+
+/// Worker processes in one group; the board has two slots for each.
+pub const PROCESSES: u32 = 1_024;
+
+/// Request threads in one worker.
+pub const THREADS: u32 = 4_096;
+
+/// Pools that requests may open beyond those known from the configuration, for one httpd instance:
+/// under `%{HOST}` the client names them.
+pub const OPENED_POOLS: usize = 256;

@@ -1,0 +1,120 @@
+//! `broker.sock`: an Apache child asks for a pool and gets its board. Anyone may connect; the daemon
+//! answers only the web user of the instance that is named, and root.
+
+use crate::message::{message, plain_message};
+use crate::{control::name_fits, wire};
+use bytes::Bytes;
+
+/// Open this pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenPool {
+    /// As in [`crate::control::Configure::instance`].
+    pub instance: String,
+    /// A group of that instance.
+    pub process_group: String,
+    /// Already expanded.
+    pub application_group: String,
+    /// The script of the request at hand: its import is worth beginning with. A hint from an
+    /// unprivileged peer, handed to the worker unopened.
+    pub script: Bytes,
+    /// Every thread of the pool is taken: start one more worker if there is room.
+    pub crowded: bool,
+}
+
+impl From<&OpenPool> for wire::OpenPool {
+    fn from(from: &OpenPool) -> Self {
+        Self {
+            instance: from.instance.clone(),
+            process_group: from.process_group.clone(),
+            application_group: from.application_group.clone(),
+            script: from.script.clone(),
+            crowded: from.crowded,
+        }
+    }
+}
+
+impl TryFrom<wire::OpenPool> for OpenPool {
+    type Error = String;
+
+    fn try_from(from: wire::OpenPool) -> Result<Self, String> {
+        name_fits("instance", &from.instance)?;
+        name_fits("process group", &from.process_group)?;
+        name_fits("application group", &from.application_group)?;
+        if !from.script.is_empty() && (from.script[0] != b'/' || from.script.contains(&0)) {
+            return Err("names a script that is not an absolute path".into());
+        }
+        Ok(Self {
+            instance: from.instance,
+            process_group: from.process_group,
+            application_group: from.application_group,
+            script: from.script,
+            crowded: from.crowded,
+        })
+    }
+}
+
+message!(OpenPool, OpenPool, wire::OpenPool);
+
+plain_message! {
+    /// The pool; its board's descriptor rides on the frame.
+    PoolOpened {
+        /// Random, new for each pool and each start of the daemon: with it in the name, a socket
+        /// path never means another worker than the board meant.
+        pool: u64,
+        /// Directory of the workers' sockets; see [`worker_socket`].
+        socket_dir: String,
+    }
+}
+
+/// The name of a worker's socket in [`PoolOpened::socket_dir`].
+pub fn worker_socket(pool: u64, serial: u32) -> String {
+    format!("{pool:016x}.{serial}")
+}
+
+/// The pool can't be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRefused {
+    /// Whether asking again helps.
+    pub cause: RefusalCause,
+    /// A sentence for the error log.
+    pub reason: String,
+}
+
+/// Why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalCause {
+    /// The instance has not been configured (yet): the daemon is new. Worth asking again.
+    UnknownInstance = 1,
+    /// The configuration has no such group. A 500.
+    UnknownGroup = 2,
+    /// The peer is not this instance's web user. A 500.
+    NotAllowed = 3,
+    /// [`crate::bounds::OPENED_POOLS`] are open. A 503.
+    TooMany = 4,
+    /// The daemon is on its way down. A 503.
+    Stopping = 5,
+}
+
+impl From<&PoolRefused> for wire::PoolRefused {
+    fn from(from: &PoolRefused) -> Self {
+        Self { cause: from.cause as u32, reason: from.reason.clone() }
+    }
+}
+
+impl TryFrom<wire::PoolRefused> for PoolRefused {
+    type Error = String;
+
+    fn try_from(from: wire::PoolRefused) -> Result<Self, String> {
+        let cause = match from.cause {
+            1 => RefusalCause::UnknownInstance,
+            2 => RefusalCause::UnknownGroup,
+            3 => RefusalCause::NotAllowed,
+            4 => RefusalCause::TooMany,
+            5 => RefusalCause::Stopping,
+            other => return Err(format!("has the unknown cause {other}")),
+        };
+        Ok(Self { cause, reason: from.reason })
+    }
+}
+
+message!(PoolRefused, PoolRefused, wire::PoolRefused);
