@@ -223,10 +223,8 @@ impl From<&Status> for wire::Status {
     }
 }
 
-impl TryFrom<wire::Status> for Status {
-    type Error = std::convert::Infallible;
-
-    fn try_from(from: wire::Status) -> Result<Self, Self::Error> {
+impl From<wire::Status> for Status {
+    fn from(from: wire::Status) -> Self {
         let worker = |w: wire::WorkerStatus| WorkerStatus {
             pid: w.pid,
             slot: w.slot,
@@ -242,7 +240,7 @@ impl TryFrom<wire::Status> for Status {
             workers: p.workers.into_iter().map(worker).collect(),
             trouble: p.trouble,
         };
-        Ok(Self { pools: from.pools.into_iter().map(pool).collect(), uptime_seconds: from.uptime_seconds })
+        Self { pools: from.pools.into_iter().map(pool).collect(), uptime_seconds: from.uptime_seconds }
     }
 }
 

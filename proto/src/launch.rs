@@ -22,6 +22,21 @@ pub const WORKER_PLAN_FD: i32 = 7;
 /// user may not go. Loaded as `/proc/self/fd/8`.
 pub const EXTENSION_FD: i32 = 8;
 
+/// What the interpreter is given after `-c`: it loads the extension from [`EXTENSION_FD`] and leaves
+/// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the
+/// plan says where modules come from.
+pub const BOOTSTRAP: &str = "\
+import sys
+if sys.path and sys.path[0] == '': del sys.path[0]
+from importlib.machinery import ExtensionFileLoader as loader
+from importlib.util import module_from_spec, spec_from_loader
+path = '/proc/self/fd/8'
+module = module_from_spec(spec_from_loader('_wsgid', loader('_wsgid', path)))
+module.__loader__.exec_module(module)
+sys.modules['_wsgid'] = module
+module.main()
+";
+
 /// What `wsgid-launch` does before it becomes Python. Complete and checked: it looks nothing up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LaunchPlan {

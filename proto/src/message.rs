@@ -83,11 +83,10 @@ macro_rules! plain_message {
             }
         }
 
-        impl TryFrom<crate::wire::$name> for $name {
-            type Error = std::convert::Infallible;
-            fn try_from(from: crate::wire::$name) -> Result<Self, Self::Error> {
+        impl From<crate::wire::$name> for $name {
+            fn from(from: crate::wire::$name) -> Self {
                 let _ = &from;
-                Ok(Self { $($field: from.$field),* })
+                Self { $($field: from.$field),* }
             }
         }
 

@@ -141,10 +141,9 @@ impl From<&Log> for wire::Log {
     }
 }
 
-impl TryFrom<wire::Log> for Log {
-    type Error = std::convert::Infallible;
-    fn try_from(log: wire::Log) -> Result<Self, Self::Error> {
-        Ok(Self { level: Level::from_number(log.level), text: log.text })
+impl From<wire::Log> for Log {
+    fn from(log: wire::Log) -> Self {
+        Self { level: Level::from_number(log.level), text: log.text }
     }
 }
 
