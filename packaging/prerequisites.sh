@@ -1,0 +1,159 @@
+# What building, serving and testing need, and what each distribution calls it.
+# Sourced by quickstart, install and tests/run: `need build serve test` installs what is missing.
+#
+# Every need is looked for by what it gives (a command, a library), not by package name, so that a
+# Rust from rustup or an httpd from source is as good as the distribution's. Python is an exception:
+# the web server's user has to reach it, so the one in a home directory does not count.
+# shellcheck shell=bash
+
+rust_minimum=1.85
+
+# Administrators' directories are not on every user's PATH.
+PATH="$PATH:/usr/sbin:/sbin"
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "${0##*/}: $*"
+    exit 1
+}
+
+# Which family of packages this machine has; empty for one we do not know.
+package_family() {
+    if command -v apt-get >/dev/null; then
+        echo debian
+    elif command -v dnf >/dev/null; then
+        echo fedora
+    fi
+}
+
+# Debian 12 keeps its own Rust old and a current one beside it, under names of their own.
+debian_rust() {
+    if apt-cache show rustc-web >/dev/null 2>&1; then
+        echo "$1-web"
+    else
+        echo "$1"
+    fi
+}
+
+# have NEED: is it there?
+have() {
+    case $1 in
+    httpd) command -v apache2 >/dev/null || command -v httpd >/dev/null ;;
+    httpd-headers) command -v apxs >/dev/null || command -v apxs2 >/dev/null ;;
+    compiler) command -v cc >/dev/null && echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 ;;
+    libclang) have_libclang ;;
+    python) /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null ;;
+    python-venv) /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    cargo) command -v cargo >/dev/null ;;
+    rustfmt) cargo fmt --version >/dev/null 2>&1 ;;
+    clippy) cargo clippy --version >/dev/null 2>&1 ;;
+    binutils) command -v readelf >/dev/null && command -v nm >/dev/null ;;
+    mime-types) [ -e /etc/mime.types ] ;;
+    *) die "no such need: $1" ;;
+    esac
+}
+
+# bindgen loads libclang and reads the headers that belong to it.
+have_libclang() {
+    [ -n "${LIBCLANG_PATH-}" ] && return
+    local found
+    found=$(find /usr/lib/llvm*/lib /usr/lib64 /usr/lib/*-linux-gnu* /usr/local/lib \
+        -maxdepth 1 -name 'libclang*.so*' ! -name 'libclang-cpp*' 2>/dev/null | head -n 1)
+    [ -n "$found" ] && find /usr/lib/llvm*/lib*/clang /usr/lib/clang /usr/lib64/clang \
+        -name stddef.h 2>/dev/null | grep -q .
+}
+
+# packages_for FAMILY NEED: the packages that give it.
+packages_for() {
+    case $1:$2 in
+    debian:httpd) echo apache2-bin ;; # the program alone: the package apache2 would start a service
+    fedora:httpd) echo httpd ;;
+    debian:httpd-headers) echo apache2-dev ;;
+    fedora:httpd-headers) echo httpd-devel ;;
+    debian:compiler) echo gcc libc6-dev ;;
+    fedora:compiler) echo gcc ;;
+    debian:libclang) echo libclang-dev ;;
+    fedora:libclang) echo clang-devel ;;
+    *:python) echo python3 ;;
+    debian:python-venv) echo python3-venv ;;
+    fedora:python-venv) echo python3 ;;
+    debian:cargo) echo "$(debian_rust rustc) $(debian_rust cargo)" ;;
+    fedora:cargo) echo rust cargo ;;
+    debian:rustfmt) apt-cache show rustfmt-web >/dev/null 2>&1 && echo rustfmt-web || echo rustfmt ;;
+    debian:clippy) apt-cache show rust-web-clippy >/dev/null 2>&1 && echo rust-web-clippy || echo rust-clippy ;;
+    fedora:rustfmt) echo rustfmt ;;
+    fedora:clippy) echo clippy ;;
+    *:binutils) echo binutils ;;
+    debian:mime-types) echo media-types ;;
+    fedora:mime-types) echo mailcap ;;
+    esac
+}
+
+needs_of() {
+    case $1 in
+    build) echo cargo compiler httpd-headers libclang python ;;
+    serve) echo httpd python mime-types ;;
+    test) echo httpd python python-venv mime-types binutils rustfmt clippy ;;
+    *) die "no such set of needs: $1" ;;
+    esac
+}
+
+# missing SET..: the needs of these sets that are not there, each once.
+missing() {
+    local set need seen=' '
+    for set in "$@"; do
+        for need in $(needs_of "$set"); do
+            case $seen in *" $need "*) continue ;; esac
+            seen="$seen$need "
+            have "$need" || echo "$need"
+        done
+    done
+}
+
+# need SET..: installs what is missing, or says what it is and ends.
+need() {
+    local lacking
+    lacking=$(missing "$@" | tr '\n' ' ')
+    if [ -n "$lacking" ]; then
+        install_needs "$lacking"
+    fi
+    rust_is_new_enough
+}
+
+install_needs() {
+    local lacking=$1 family
+    family=$(package_family)
+    [ -n "$family" ] || die "missing here: $lacking. Neither apt-get nor dnf is on this machine; please install them."
+    [ "$(id -u)" -eq 0 ] || die "missing here: $lacking. Run this once as root, or install: $(package_list "$family" "$lacking")"
+    # Only up-to-date lists tell which names this release has.
+    [ "$family" = fedora ] || apt-get -q update >&2 || die "apt-get update failed, see above."
+    local packages
+    packages=$(package_list "$family" "$lacking")
+    say "missing here: $lacking. Installing: $packages"
+    case $family in
+    # shellcheck disable=SC2086 # a list of names
+    debian) DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $packages >&2 ;;
+    # shellcheck disable=SC2086
+    fedora) dnf -q -y install $packages >&2 ;;
+    esac || die "the packages could not be installed, see above."
+    local left
+    left=$(for need in $lacking; do have "$need" || echo "$need"; done | tr '\n' ' ')
+    [ -z "$left" ] || die "still missing after installing $packages: $left"
+}
+
+package_list() {
+    local family=$1 need list=
+    for need in $2; do
+        list="$list $(packages_for "$family" "$need")"
+    done
+    echo "${list# }"
+}
+
+rust_is_new_enough() {
+    local version
+    version=$(rustc --version 2>/dev/null | cut -d' ' -f2)
+    [ -n "$version" ] || die "rustc does not run; a Rust toolchain of at least $rust_minimum is needed."
+    [ "$(printf '%s\n%s\n' "$rust_minimum" "$version" | sort -V | head -n 1)" = "$rust_minimum" ] ||
+        die "rustc is $version, and $rust_minimum is needed. Debian 12 has a newer one in rustc-web and cargo-web; with rustup: rustup update."
+}
