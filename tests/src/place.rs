@@ -1,0 +1,84 @@
+//! A test's own directory: server root, runtime and state directories, applications and logs.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The directory, gone when this goes.
+#[derive(Debug)]
+pub struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    /// A new one, which everybody can read and `owner` (user and group) can write. It has a short
+    /// name below /tmp: a Unix socket's path may have 107 bytes.
+    pub fn new(owner: Option<(u32, u32)>) -> Self {
+        let dir = tempfile::Builder::new().prefix("wsgid-").tempdir_in("/tmp").unwrap();
+        open_to_all(dir.path());
+        let place = Self { dir };
+        for name in ["run", "run/pending", "state", "logs", "apps", "htdocs"] {
+            place.make_dir(name);
+        }
+        if let Some((user, group)) = owner {
+            for name in ["", "run", "run/pending", "state", "logs", "apps", "htdocs"] {
+                chown(place.path(name), Some(user), Some(group)).unwrap();
+            }
+        }
+        place
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path below the root.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// Makes a directory and those above it, for everybody to read.
+    pub fn make_dir(&self, name: &str) -> PathBuf {
+        let mut path = self.root().to_path_buf();
+        for part in Path::new(name) {
+            path.push(part);
+            if !path.exists() {
+                fs::create_dir(&path).unwrap();
+                open_to_all(&path);
+            }
+        }
+        path
+    }
+
+    /// Writes a file, whole or not at all: a worker may be reading it.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        if let Some(parent) = Path::new(name).parent() {
+            self.make_dir(parent.to_str().unwrap());
+        }
+        let new = path.with_extension("new");
+        fs::write(&new, content).unwrap();
+        fs::set_permissions(&new, Permissions::from_mode(0o644)).unwrap();
+        fs::rename(&new, &path).unwrap();
+        path
+    }
+
+    /// Copies an application of tests/apps and answers its path.
+    pub fn install_app(&self, name: &str) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("apps/{name}.wsgi"));
+        let content = fs::read(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+        self.write(&format!("apps/{name}.wsgi"), content)
+    }
+
+    /// A file's text, as far as it is there and is text.
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+}
+
+/// Mode 0755, whatever the umask.
+pub fn open_to_all(dir: &Path) {
+    fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
+}
