@@ -131,6 +131,12 @@ impl<'a> Board<'a> {
         Ok(Self { words })
     }
 
+    /// A board without a slot, for whoever finds that the memory is none any more.
+    pub fn none() -> Board<'static> {
+        static WORDS: [AtomicU64; HEADER_WORDS] = [const { AtomicU64::new(0) }; HEADER_WORDS];
+        Board { words: &WORDS }
+    }
+
     /// How many slots fit into the mapping: never read from the board itself.
     pub fn slots(&self) -> usize {
         (self.words.len() - HEADER_WORDS) / SLOT_WORDS

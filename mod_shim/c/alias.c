@@ -1,0 +1,154 @@
+/* WSGIScriptAlias and WSGIScriptAliasMatch: reading them, and mapping a URL to a script with them. */
+#include "wsgid.h"
+
+static const char *set_flag(const char *key, const char *value, int *flag)
+{
+    if (strcasecmp(value, "on") == 0)
+        *flag = 1;
+    else if (strcasecmp(value, "off") == 0)
+        *flag = 0;
+    else
+        return "must be On or Off";
+    return NULL;
+}
+
+static const char *set_option(apr_pool_t *p, wsgid_alias *alias, const char *key, const char *value)
+{
+    const char *complaint = NULL;
+
+    if (strcmp(key, "process-group") == 0)
+        alias->process_group = value;
+    else if (strcmp(key, "application-group") == 0)
+        alias->application_group = value;
+    else if (strcmp(key, "callable-object") == 0)
+        alias->callable = value;
+    else if (strcmp(key, "pass-authorization") == 0)
+        complaint = set_flag(key, value, &alias->pass_authorization);
+    else
+        return apr_psprintf(p, "Invalid option '%s' to WSGI script alias definition.", key);
+    if (!complaint && !*value && strcmp(key, "application-group") != 0)
+        complaint = "must not be empty";
+    return complaint ? apr_psprintf(p, "Option '%s' of WSGI script alias %s.", key, complaint) : NULL;
+}
+
+static const char *global_to_empty(const char *name)
+{
+    return strcmp(name, "%{GLOBAL}") == 0 ? "" : name;
+}
+
+/* With both groups known before any request, the script is imported when its workers start. */
+static const char *preload(apr_pool_t *p, const wsgid_alias *alias)
+{
+    const char *group;
+
+    if (!alias->process_group || !alias->application_group || wsgid_is_dynamic(alias->process_group)
+        || wsgid_is_dynamic(alias->application_group) || (alias->pattern && strchr(alias->target, '$')))
+        return NULL;
+    group = global_to_empty(alias->process_group);
+    if (*group && !wsgid_draft_knows(wsgid_global.draft, group))
+        return apr_psprintf(p, "WSGI process group not yet configured: '%s' must be declared by a "
+                            "WSGIDaemonProcess above this line.", group);
+    wsgid_draft_preload(wsgid_global.draft, group, global_to_empty(alias->application_group), alias->target);
+    return NULL;
+}
+
+const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
+{
+    wsgid_server_config *config = ap_get_module_config(cmd->server->module_config, &wsgi_module);
+    wsgid_alias *alias = apr_pcalloc(cmd->pool, sizeof(*alias));
+    const char *key, *value, *complaint;
+
+    alias->pass_authorization = WSGID_UNSET;
+    alias->location = ap_getword_conf(cmd->pool, &args);
+    alias->target = ap_getword_conf(cmd->pool, &args);
+    if (!*alias->location || !*alias->target)
+        return apr_psprintf(cmd->pool, "%s takes a URL path and the path of a script or directory.",
+                            cmd->cmd->name);
+    if (is_match && !(alias->pattern = ap_pregcomp(cmd->pool, alias->location, AP_REG_EXTENDED)))
+        return apr_psprintf(cmd->pool, "Regular expression '%s' could not be compiled.", alias->location);
+    for (;;) {
+        if ((complaint = wsgid_option(cmd->pool, &args, &key, &value)))
+            return complaint;
+        if (!key)
+            break;
+        if ((complaint = set_option(cmd->pool, alias, key, value)))
+            return complaint;
+    }
+    if (!is_match && !(alias->target = ap_server_root_relative(cmd->pool, alias->target)))
+        return "The path of the script is not valid.";
+    if ((complaint = preload(cmd->temp_pool, alias)))
+        return apr_pstrdup(cmd->pool, complaint);
+    *(wsgid_alias *)apr_array_push(config->aliases) = *alias;
+    return NULL;
+}
+
+/*
+ * How much of the URI the alias covers, 0 if it is another's. Runs of slashes count as one, and a
+ * match ends at a slash or at the end of the URI, as with mod_alias.
+ */
+static size_t covers(const char *uri, const char *location)
+{
+    const char *u = uri, *l = location;
+
+    while (*l) {
+        if (*l == '/') {
+            if (*u != '/')
+                return 0;
+            while (*l == '/')
+                ++l;
+            while (*u == '/')
+                ++u;
+        }
+        else if (*l++ != *u++) {
+            return 0;
+        }
+    }
+    if (l[-1] != '/' && *u && *u != '/')
+        return 0;
+    return u - uri;
+}
+
+/* The file for a URI under an alias, or NULL. */
+static const char *map(request_rec *r, const wsgid_alias *alias)
+{
+    ap_regmatch_t matches[AP_MAX_REG_MATCH];
+    const char *target;
+    size_t covered;
+
+    if (!alias->pattern) {
+        if (!*alias->location || !(covered = covers(r->uri, alias->location)))
+            return NULL;
+        /* "/" covers nothing but the slash that the rest begins with. */
+        if (strspn(alias->location, "/") == strlen(alias->location))
+            return apr_pstrcat(r->pool, alias->target, r->uri, NULL);
+        return apr_pstrcat(r->pool, alias->target, r->uri + covered, NULL);
+    }
+    if (ap_regexec(alias->pattern, r->uri, AP_MAX_REG_MATCH, matches, 0) != 0)
+        return NULL;
+    target = ap_pregsub(r->pool, alias->target, r->uri, AP_MAX_REG_MATCH, matches);
+    if (!target || !(target = ap_server_root_relative(r->pool, target)))
+        return NULL;
+    return apr_pstrcat(r->pool, target, r->uri + matches[0].rm_eo, NULL);
+}
+
+int wsgid_translate(request_rec *r)
+{
+    const wsgid_server_config *config = ap_get_module_config(r->server->module_config, &wsgi_module);
+    const wsgid_alias *aliases = (const wsgid_alias *)config->aliases->elts;
+    int i;
+
+    if (r->uri[0] != '/')
+        return DECLINED;
+    for (i = 0; i < config->aliases->nelts; ++i) {
+        const char *file = map(r, &aliases[i]);
+        if (!file)
+            continue;
+        r->filename = (char *)file;
+        r->handler = WSGID_HANDLER;
+        /* Says that the handler came from an alias: ExecCGI is not asked for. */
+        apr_table_setn(r->notes, "alias-forced-type", WSGID_HANDLER);
+        wsgid_request_of(r)->alias = &aliases[i];
+        return OK;
+    }
+    return DECLINED;
+}

@@ -1,0 +1,96 @@
+/* Configuration of servers and directories. A request looks at its alias, then its directory, then
+ * its server, then the default. */
+#include "wsgid.h"
+
+static void unset(wsgid_settings *settings)
+{
+    settings->pass_authorization = WSGID_UNSET;
+    settings->reloading = WSGID_UNSET;
+    settings->chunked = WSGID_UNSET;
+}
+
+static const char *first(const char *one, const char *other)
+{
+    return one ? one : other;
+}
+
+static int first_set(int one, int other)
+{
+    return one != WSGID_UNSET ? one : other;
+}
+
+/* What `child` says, and for the rest what `base` says. */
+static wsgid_settings merge(const wsgid_settings *base, const wsgid_settings *child)
+{
+    wsgid_settings merged = {
+        .process_group = first(child->process_group, base->process_group),
+        .application_group = first(child->application_group, base->application_group),
+        .callable = first(child->callable, base->callable),
+        .pass_authorization = first_set(child->pass_authorization, base->pass_authorization),
+        .reloading = first_set(child->reloading, base->reloading),
+        .chunked = first_set(child->chunked, base->chunked),
+    };
+    return merged;
+}
+
+void *wsgid_create_server(apr_pool_t *p, server_rec *s)
+{
+    wsgid_server_config *config = apr_pcalloc(p, sizeof(*config));
+    unset(&config->settings);
+    config->restrict_embedded = WSGID_UNSET;
+    config->aliases = apr_array_make(p, 2, sizeof(wsgid_alias));
+    return config;
+}
+
+void *wsgid_merge_server(apr_pool_t *p, void *base_, void *child_)
+{
+    const wsgid_server_config *base = base_, *child = child_;
+    wsgid_server_config *merged = apr_pcalloc(p, sizeof(*merged));
+    merged->settings = merge(&base->settings, &child->settings);
+    merged->restrict_embedded = first_set(child->restrict_embedded, base->restrict_embedded);
+    /* The virtual host's own aliases are tried first. */
+    merged->aliases = apr_array_append(p, child->aliases, base->aliases);
+    return merged;
+}
+
+void *wsgid_create_dir(apr_pool_t *p, char *dir)
+{
+    wsgid_dir_config *config = apr_pcalloc(p, sizeof(*config));
+    unset(&config->settings);
+    return config;
+}
+
+void *wsgid_merge_dir(apr_pool_t *p, void *base_, void *child_)
+{
+    const wsgid_dir_config *base = base_, *child = child_;
+    wsgid_dir_config *merged = apr_pcalloc(p, sizeof(*merged));
+    merged->settings = merge(&base->settings, &child->settings);
+    return merged;
+}
+
+static wsgid_settings of_alias(const wsgid_alias *alias)
+{
+    wsgid_settings settings = { 0 };
+    unset(&settings);
+    if (alias) {
+        settings.process_group = alias->process_group;
+        settings.application_group = alias->application_group;
+        settings.callable = alias->callable;
+        settings.pass_authorization = alias->pass_authorization;
+    }
+    return settings;
+}
+
+wsgid_settings wsgid_settings_of(request_rec *r)
+{
+    static const wsgid_settings defaults = {
+        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1, .chunked = 0
+    };
+    const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
+    const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);
+    wsgid_settings alias = of_alias(wsgid_request_of(r)->alias);
+    wsgid_settings settings = merge(&defaults, &server->settings);
+
+    settings = merge(&settings, &dir->settings);
+    return merge(&settings, &alias);
+}

@@ -1,0 +1,216 @@
+/*
+ * The directives. Those with an effect have a function of their own; those of mod_wsgi that have none
+ * here (yet) are accepted with a warning that names them, and stand in a table of their own below.
+ */
+#include "wsgid.h"
+
+/* The settings of the directory, or of the server where the directive stands outside of any. */
+static wsgid_settings *settings_of(cmd_parms *cmd, void *dir)
+{
+    wsgid_server_config *server = ap_get_module_config(cmd->server->module_config, &wsgi_module);
+    return cmd->path ? &((wsgid_dir_config *)dir)->settings : &server->settings;
+}
+
+static const char *set_process_group(cmd_parms *cmd, void *dir, const char *value)
+{
+    settings_of(cmd, dir)->process_group = value;
+    return NULL;
+}
+
+static const char *set_application_group(cmd_parms *cmd, void *dir, const char *value)
+{
+    settings_of(cmd, dir)->application_group = value;
+    return NULL;
+}
+
+static const char *set_callable(cmd_parms *cmd, void *dir, const char *value)
+{
+    settings_of(cmd, dir)->callable = value;
+    return NULL;
+}
+
+static const char *set_pass_authorization(cmd_parms *cmd, void *dir, int on)
+{
+    settings_of(cmd, dir)->pass_authorization = on;
+    return NULL;
+}
+
+static const char *set_reloading(cmd_parms *cmd, void *dir, int on)
+{
+    settings_of(cmd, dir)->reloading = on;
+    return NULL;
+}
+
+static const char *set_chunked(cmd_parms *cmd, void *dir, int on)
+{
+    settings_of(cmd, dir)->chunked = on;
+    return NULL;
+}
+
+static const char *set_restrict_embedded(cmd_parms *cmd, void *dir, int on)
+{
+    wsgid_server_config *config = ap_get_module_config(cmd->server->module_config, &wsgi_module);
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (!complaint)
+        config->restrict_embedded = on;
+    return complaint;
+}
+
+static const char *add_alias(cmd_parms *cmd, void *dir, const char *args)
+{
+    return wsgid_add_alias(cmd, args, 0);
+}
+
+static const char *add_alias_match(cmd_parms *cmd, void *dir, const char *args)
+{
+    return wsgid_add_alias(cmd, args, 1);
+}
+
+/* Reads the options of a process group into `list`. */
+static const char *read_options(apr_pool_t *p, const char *args, apr_array_header_t *list)
+{
+    const char *key, *value, *complaint;
+
+    while (!(complaint = wsgid_option(p, &args, &key, &value)) && key) {
+        shim_pair *pair = apr_array_push(list);
+        pair->name = wsgid_text(key);
+        pair->value = wsgid_text(value);
+    }
+    return complaint;
+}
+
+static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
+{
+    apr_array_header_t *options = apr_array_make(cmd->temp_pool, 8, sizeof(shim_pair));
+    const char *name = ap_getword_conf(cmd->pool, &args);
+    const char *server = cmd->server->is_virtual ? cmd->server->server_hostname : NULL;
+    const char *complaint = read_options(cmd->temp_pool, args, options);
+    char message[1024];
+
+    if (!*name)
+        return "WSGIDaemonProcess takes the name of the process group and its options.";
+    if (complaint)
+        return apr_pstrdup(cmd->pool, complaint);
+    if (wsgid_draft_group(wsgid_global.draft, name, server, (const shim_pair *)options->elts, options->nelts,
+                          wsgid_speaks(), &wsgid_host, message, sizeof(message)))
+        return NULL;
+    return apr_pstrdup(cmd->pool, message);
+}
+
+/* A string that only the main server may set; cmd->info is its place in wsgid_global. */
+static const char *set_global(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (!complaint)
+        *(const char **)cmd->info = value;
+    return complaint;
+}
+
+static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *value)
+{
+    value = ap_runtime_dir_relative(cmd->pool, value);
+    return value ? set_global(cmd, dir, value) : "WSGIDaemonSocket takes the path of the daemon's control socket.";
+}
+
+/* A directive that is accepted without effect; cmd->info says why. */
+static const char *no_effect(cmd_parms *cmd, void *dir, const char *args)
+{
+    if (wsgid_speaks())
+        ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, NULL, "%s at %s:%d %s.", cmd->cmd->name,
+                     cmd->directive->filename, cmd->directive->line_num, (const char *)cmd->info);
+    return NULL;
+}
+
+/* A directive that would guard something must not be accepted without its effect. */
+static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
+{
+    return apr_psprintf(cmd->pool, "%s %s", cmd->cmd->name, (const char *)cmd->info);
+}
+
+#define SERVER RSRC_CONF
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+#define HTACCESS (RSRC_CONF | ACCESS_CONF | OR_FILEINFO)
+
+#define LATER(name, where) \
+    AP_INIT_RAW_ARGS(name, no_effect, "is not in force yet and has no effect", where, "not in force yet")
+#define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
+#define GONE(name) MOOT(name, OR_ALL, "it was removed from mod_wsgi; take the line out")
+#define GUARD(name, where, why) AP_INIT_RAW_ARGS(name, refuse, why, where, why)
+
+const command_rec wsgid_directives[] = {
+    AP_INIT_RAW_ARGS("WSGIScriptAlias", add_alias, NULL, SERVER,
+                     "URL path, then the script or directory, then options"),
+    AP_INIT_RAW_ARGS("WSGIScriptAliasMatch", add_alias_match, NULL, SERVER,
+                     "regular expression, then the script or directory, then options"),
+    AP_INIT_RAW_ARGS("WSGIDaemonProcess", add_group, NULL, SERVER, "name of the process group, then options"),
+    AP_INIT_TAKE1("WSGIProcessGroup", set_process_group, NULL, ANYWHERE, "name of the process group to run in"),
+    AP_INIT_TAKE1("WSGIApplicationGroup", set_application_group, NULL, ANYWHERE,
+                  "name of the application group to run in"),
+    AP_INIT_TAKE1("WSGICallableObject", set_callable, NULL, HTACCESS, "name of the callable in the script"),
+    AP_INIT_FLAG("WSGIPassAuthorization", set_pass_authorization, NULL, HTACCESS,
+                 "whether applications see the Authorization header"),
+    AP_INIT_FLAG("WSGIScriptReloading", set_reloading, NULL, HTACCESS, "whether a changed script is loaded anew"),
+    AP_INIT_FLAG("WSGIChunkedRequest", set_chunked, NULL, HTACCESS, "whether chunked request bodies are accepted"),
+    AP_INIT_FLAG("WSGIRestrictEmbedded", set_restrict_embedded, NULL, SERVER,
+                 "whether requests without a process group are refused"),
+    AP_INIT_TAKE1("WSGIPythonHome", set_global, &wsgid_global.python_home, SERVER,
+                  "Python installation or virtual environment"),
+    AP_INIT_TAKE1("WSGIPythonPath", set_global, &wsgid_global.python_path, SERVER,
+                  "directories for sys.path, for applications without a process group"),
+    AP_INIT_TAKE1("WSGIPythonEggs", set_global, &wsgid_global.python_eggs, SERVER, "directory for unpacked eggs"),
+    AP_INIT_TAKE1("WSGISwitchInterval", set_global, &wsgid_global.switch_interval, SERVER,
+                  "seconds between switches of Python threads"),
+    AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, &wsgid_global.control_socket, SERVER,
+                  "path of the daemon's control socket"),
+
+    GUARD("WSGIAccessScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
+          "configuration is refused rather than served without it."),
+    GUARD("WSGIAuthUserScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
+          "configuration is refused rather than served without it."),
+    GUARD("WSGIAuthGroupScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
+          "configuration is refused rather than served without it."),
+    GUARD("WSGIRestrictProcess", ANYWHERE, "is not supported yet; it decides which groups may be used, so the "
+          "configuration is refused rather than served without it."),
+    GUARD("WSGIHandlerScript", ANYWHERE, "is not supported yet."),
+    GUARD("WSGIDispatchScript", ANYWHERE, "is not supported yet."),
+    GUARD("WSGIPassApacheRequest", ANYWHERE, "can't be had: Python runs outside of httpd, where there is no "
+          "request_rec. Use the WSGI environ."),
+    LATER("WSGIImportScript", SERVER),
+    LATER("WSGIMapHEADToGET", HTACCESS),
+    LATER("WSGIErrorOverride", HTACCESS),
+    LATER("WSGIEnableSendfile", HTACCESS),
+    LATER("WSGIIgnoreActivity", HTACCESS),
+    LATER("WSGITrustedProxyHeaders", HTACCESS),
+    LATER("WSGITrustedProxies", HTACCESS),
+    LATER("WSGIGroupAuthoritative", OR_AUTHCFG),
+    LATER("WSGIPythonOptimize", SERVER),
+    LATER("WSGIPythonWarnings", SERVER),
+    LATER("WSGIPythonHashSeed", SERVER),
+    LATER("WSGIDontWriteBytecode", SERVER),
+    LATER("WSGIRestrictStdin", SERVER),
+    LATER("WSGIRestrictStdout", SERVER),
+    LATER("WSGIRestrictSignal", SERVER),
+    LATER("WSGICaseSensitivity", SERVER),
+    LATER("WSGIServerMetrics", SERVER),
+    LATER("WSGITelemetryService", SERVER),
+    LATER("WSGISlowRequests", SERVER),
+    LATER("WSGITelemetryOptions", SERVER),
+    LATER("WSGIFreeThreading", SERVER),
+    MOOT("WSGIPerInterpreterGIL", SERVER, "every application group has a process of its own"),
+    MOOT("WSGIDestroyInterpreter", SERVER, "workers end by their own clock"),
+    MOOT("WSGISocketPrefix", SERVER, "WSGIDaemonSocket names the daemon's socket"),
+    MOOT("WSGISocketRotation", SERVER, "sockets belong to the daemon, not to a generation of httpd"),
+    MOOT("WSGIAcceptMutex", SERVER, "workers share no listening socket"),
+    GONE("WSGIVerboseDebugging"),
+    GONE("WSGILazyInitialization"),
+    GONE("WSGINewRelicConfigFile"),
+    GONE("WSGINewRelicEnvironment"),
+    GONE("WSGIPy3kWarningFlag"),
+    GONE("WSGIReloadMechanism"),
+    GONE("WSGIOutputBuffering"),
+    GONE("WSGIApacheExtensions"),
+    GONE("WSGIServerGroup"),
+    GONE("WSGIPythonExecutable"),
+    GONE("WSGIUserAuthoritative"),
+    { NULL }
+};

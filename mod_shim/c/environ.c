@@ -1,0 +1,108 @@
+/*
+ * The variables of a request, as name and value pairs in order: what comes later wins. Which of them
+ * an application may see, and how headers become HTTP_ variables, is decided in Rust.
+ */
+#include "wsgid.h"
+
+static void add(apr_array_header_t *list, const char *name, const char *value)
+{
+    shim_pair *pair = apr_array_push(list);
+    pair->name = wsgid_text(name);
+    pair->value = wsgid_text(value ? value : "");
+}
+
+static void add_if(apr_array_header_t *list, const char *name, const char *value)
+{
+    if (value)
+        add(list, name, value);
+}
+
+static void add_table(apr_array_header_t *list, const apr_table_t *table)
+{
+    const apr_array_header_t *entries = apr_table_elts(table);
+    const apr_table_entry_t *entry = (const apr_table_entry_t *)entries->elts;
+    int i;
+
+    for (i = 0; i < entries->nelts; ++i)
+        if (entry[i].key)
+            add(list, entry[i].key, entry[i].val);
+}
+
+/* The request line's target as it was sent. */
+static const char *request_uri(request_rec *r)
+{
+    const char *p = r->the_request, *end;
+
+    if (!p)
+        return r->unparsed_uri ? r->unparsed_uri : r->uri;
+    while (*p && !apr_isspace(*p))
+        ++p;
+    while (apr_isspace(*p))
+        ++p;
+    for (end = p; *end && !apr_isspace(*end); ++end)
+        ;
+    return apr_pstrmemdup(r->pool, p, end - p);
+}
+
+static void add_connection(request_rec *r, apr_array_header_t *list)
+{
+    conn_rec *c = r->connection;
+
+    add(list, "SERVER_NAME", ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
+    add(list, "SERVER_ADDR", c->local_ip);
+    add(list, "SERVER_PORT", apr_itoa(r->pool, ap_get_server_port(r)));
+    add(list, "REMOTE_ADDR", r->useragent_ip);
+    add(list, "REMOTE_PORT", apr_itoa(r->pool, r->useragent_addr->port));
+    add(list, "mod_wsgi.listener_host", c->local_ip);
+    add(list, "mod_wsgi.listener_port", apr_itoa(r->pool, c->local_addr->port));
+    add(list, "mod_wsgi.server_pid", apr_itoa(r->pool, (int)getpid()));
+    add_if(list, "mod_wsgi.request_id", r->log_id);
+    add_if(list, "mod_wsgi.connection_id", c->log_id);
+}
+
+static void add_redirect(request_rec *r, apr_array_header_t *list)
+{
+    const request_rec *last = r->prev;
+
+    if (!last)
+        return;
+    add_if(list, "REDIRECT_QUERY_STRING", last->args);
+    add_if(list, "REDIRECT_URL", last->uri);
+    add_if(list, "REDIRECT_REMOTE_USER", last->user);
+}
+
+apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name)
+{
+    apr_array_header_t *list = apr_array_make(r->pool, 64, sizeof(shim_pair));
+    char *path_info = apr_pstrdup(r->pool, r->path_info ? r->path_info : "");
+
+    add_table(list, r->subprocess_env);
+    add(list, "SERVER_SOFTWARE", ap_get_server_banner());
+    add(list, "SERVER_PROTOCOL", r->protocol);
+    add_if(list, "SERVER_ADMIN", r->server->server_admin);
+    add_connection(r, list);
+    add(list, "DOCUMENT_ROOT", ap_document_root(r));
+    add(list, "CONTEXT_PREFIX", ap_context_prefix(r));
+    add(list, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
+    add(list, "REQUEST_SCHEME", ap_http_scheme(r));
+    add(list, "REQUEST_METHOD", r->method);
+    add(list, "REQUEST_URI", request_uri(r));
+    add(list, "QUERY_STRING", r->args);
+    ap_no2slash(path_info);
+    add(list, "SCRIPT_NAME", script_name);
+    add(list, "PATH_INFO", path_info);
+    add(list, "mod_wsgi.script_name", script_name);
+    add(list, "mod_wsgi.path_info", path_info);
+    add(list, "SCRIPT_FILENAME", r->filename);
+    add_if(list, "REMOTE_USER", r->user);
+    add_if(list, "AUTH_TYPE", r->ap_auth_type);
+    add_redirect(r, list);
+    return list;
+}
+
+apr_array_header_t *wsgid_headers(request_rec *r)
+{
+    apr_array_header_t *list = apr_array_make(r->pool, 32, sizeof(shim_pair));
+    add_table(list, r->headers_in);
+    return list;
+}

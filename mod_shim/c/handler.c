@@ -1,0 +1,123 @@
+/* The handler: is this a request of ours, may it be served, and what is known about it. */
+#include "wsgid.h"
+#include "util_script.h"
+
+wsgid_request *wsgid_request_of(request_rec *r)
+{
+    wsgid_request *request = ap_get_module_config(r->request_config, &wsgi_module);
+
+    if (!request) {
+        request = apr_pcalloc(r->pool, sizeof(*request));
+        ap_set_module_config(r->request_config, &wsgi_module, request);
+    }
+    return request;
+}
+
+static int is_ours(const request_rec *r)
+{
+    return r->handler
+        && (strcmp(r->handler, WSGID_HANDLER) == 0 || strcmp(r->handler, "application/x-httpd-wsgi") == 0);
+}
+
+static int refuse(request_rec *r, int status, const char *why)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "%s: %s", why, r->filename);
+    return status;
+}
+
+/* May this file be run for this URL? */
+static int check_script(request_rec *r)
+{
+    const char *forced = apr_table_get(r->notes, "alias-forced-type");
+
+    if (!(forced && strcmp(forced, WSGID_HANDLER) == 0) && !(ap_allow_options(r) & OPT_EXECCGI))
+        return refuse(r, HTTP_FORBIDDEN, "Options ExecCGI is off in this directory");
+    if (r->finfo.filetype == APR_NOFILE)
+        return refuse(r, HTTP_NOT_FOUND, "Target WSGI script not found or unable to stat");
+    if (r->finfo.filetype == APR_DIR)
+        return refuse(r, HTTP_FORBIDDEN, "Attempt to invoke directory as WSGI application");
+    if (r->used_path_info == AP_REQ_REJECT_PATH_INFO && r->path_info && *r->path_info)
+        return refuse(r, HTTP_NOT_FOUND, "AcceptPathInfo off disallows user's path");
+    return OK;
+}
+
+static int check_body(request_rec *r, const wsgid_settings *settings)
+{
+    int status = ap_setup_client_block(r, settings->chunked ? REQUEST_CHUNKED_DECHUNK : REQUEST_CHUNKED_ERROR);
+
+    if (status == HTTP_LENGTH_REQUIRED)
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "A chunked request body is refused: WSGIChunkedRequest On "
+                      "would let it pass.");
+    return status;
+}
+
+static const char *script_name_of(request_rec *r)
+{
+    char *name = apr_pstrdup(r->pool, r->uri);
+
+    if (r->path_info && *r->path_info)
+        name[ap_find_path_info(name, r->path_info)] = '\0';
+    ap_no2slash(name);
+    return name;
+}
+
+static int64_t content_length(request_rec *r)
+{
+    apr_off_t length;
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
+
+    if (!ap_should_client_block(r) && !r->read_chunked)
+        return 0;
+    return !r->read_chunked && text && ap_parse_strict_length(&length, text) ? (int64_t)length : -1;
+}
+
+static int serve(request_rec *r, const wsgid_settings *settings)
+{
+    wsgid_request *request = wsgid_request_of(r);
+    const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_array_header_t *variables, *headers;
+    shim_ask ask = { .r = r, .door = &wsgid_door };
+
+    request->script_name = script_name_of(r);
+    request->input = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    request->output = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    variables = wsgid_variables(r, request->script_name);
+    headers = wsgid_headers(r);
+    ask.variables = (const shim_pair *)variables->elts;
+    ask.variable_count = variables->nelts;
+    ask.headers = (const shim_pair *)headers->elts;
+    ask.header_count = headers->nelts;
+    ask.script = wsgid_text(r->filename);
+    ask.process_group = wsgid_text(settings->process_group);
+    ask.application_group = wsgid_text(settings->application_group);
+    ask.callable = wsgid_text(settings->callable);
+    /* An alias names its callable literally, as in mod_wsgi. */
+    ask.expand_callable = !(request->alias && request->alias->callable);
+    ask.handler = wsgid_text(r->handler);
+    ask.content_length = content_length(r);
+    ask.expects_continue = r->expecting_100;
+    ask.request_time = r->request_time;
+    ask.timeout = (uint32_t)apr_time_sec(r->server->timeout);
+    ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
+    ask.reloading = settings->reloading;
+    ask.restrict_embedded = server->restrict_embedded == 1;
+    return wsgid_serve(wsgid_runtime, &ask);
+}
+
+int wsgid_handler(request_rec *r)
+{
+    wsgid_settings settings;
+    int status;
+
+    if (!is_ours(r))
+        return DECLINED;
+    settings = wsgid_settings_of(r);
+    if ((status = check_script(r)) != OK || (status = check_body(r, &settings)) != OK)
+        return status;
+    if (!wsgid_runtime) {
+        ap_log_rerror(APLOG_MARK, APLOG_CRIT, 0, r, "The module has no configuration; see the log of httpd's start.");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return serve(r, &settings);
+}

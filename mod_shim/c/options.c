@@ -1,0 +1,54 @@
+/* "key=value" as mod_wsgi writes it, and whether it is the time for a warning. */
+#include "wsgid.h"
+
+/* Takes one word off the line, a quoted one without its quotes. */
+static const char *value_of(apr_pool_t *p, const char **line)
+{
+    const char *start = *line, *end;
+
+    if (*start == '"' || *start == '\'')
+        return ap_getword_conf(p, line);
+    for (end = start; *end && !apr_isspace(*end); ++end)
+        ;
+    *line = end;
+    return apr_pstrmemdup(p, start, end - start);
+}
+
+/*
+ * Takes one option off the line. Key and value are NULL when nothing is left. Returns a complaint, or
+ * NULL.
+ */
+const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value)
+{
+    const char *start, *end;
+
+    *key = *value = NULL;
+    while (apr_isspace(**line))
+        ++*line;
+    if (!**line)
+        return NULL;
+    start = *line;
+    for (end = start; *end && *end != '=' && !apr_isspace(*end); ++end)
+        ;
+    if (*end != '=' || end == start) {
+        const char *word = apr_pstrmemdup(p, start, end - start);
+        return apr_psprintf(p, "Invalid option '%s': options are written as name=value, without spaces "
+                            "around the '='.", word);
+    }
+    *key = apr_pstrmemdup(p, start, end - start);
+    *line = end + 1;
+    *value = value_of(p, line);
+    if (**line && !apr_isspace(**line))
+        return apr_psprintf(p, "Invalid value for option '%s': something follows its closing quote.", *key);
+    return NULL;
+}
+
+/*
+ * httpd reads its configuration twice at start. Warnings belong to the reading that counts, which is
+ * the only one of a configuration test.
+ */
+int wsgid_speaks(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
+        || ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
+}

@@ -1,0 +1,165 @@
+/* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
+#include "wsgid.h"
+#include "util_filter.h"
+
+static void set_status(void *r_, int status, shim_text reason)
+{
+    request_rec *r = r_;
+
+    r->status = status;
+    if (reason.length)
+        r->status_line = apr_psprintf(r->pool, "%d %.*s", status, (int)reason.length, reason.data);
+    else
+        r->status_line = NULL;
+}
+
+static int is(const char *name, const char *known)
+{
+    return strcasecmp(name, known) == 0;
+}
+
+static void add_header(void *r_, shim_text name_, shim_text value_)
+{
+    request_rec *r = r_;
+    const char *name = apr_pstrmemdup(r->pool, name_.data, name_.length);
+    const char *value = apr_pstrmemdup(r->pool, value_.data, value_.length);
+
+    if (is(name, "Content-Type"))
+        ap_set_content_type(r, value);
+    else if (is(name, "Content-Length")) {
+        apr_off_t length;
+        if (ap_parse_strict_length(&length, value))
+            ap_set_content_length(r, length);
+    }
+    else if (is(name, "WWW-Authenticate"))
+        apr_table_addn(r->err_headers_out, name, value);
+    else if (is(name, "Location") || is(name, "Content-Range"))
+        apr_table_setn(r->headers_out, name, value);
+    else
+        apr_table_addn(r->headers_out, name, value);
+}
+
+static void append(void *r_, const char *bytes, size_t length)
+{
+    request_rec *r = r_;
+    apr_bucket_brigade *bb = wsgid_request_of(r)->output;
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_transient_create(bytes, length, r->connection->bucket_alloc));
+}
+
+static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t length)
+{
+    request_rec *r = r_;
+    core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_LARGEFILE;
+    apr_os_file_t os_file = descriptor;
+    apr_file_t *file = NULL;
+
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON)
+        flags |= APR_FOPEN_SENDFILE_ENABLED;
+    /* No cleanup comes with apr_os_file_put: the descriptor would outlive the request. */
+    if (apr_os_file_put(&file, &os_file, flags, r->pool) != APR_SUCCESS) {
+        close(descriptor);
+        return 0;
+    }
+    apr_pool_cleanup_register(r->pool, file, (apr_status_t(*)(void *))apr_file_close, apr_pool_cleanup_null);
+    apr_brigade_insert_file(wsgid_request_of(r)->output, file, (apr_off_t)offset, (apr_off_t)length, r->pool);
+    return 1;
+}
+
+/* Passes what was appended, with `last` behind it. */
+static int pass_with(request_rec *r, apr_bucket *last)
+{
+    apr_bucket_brigade *bb = wsgid_request_of(r)->output;
+    apr_status_t status;
+
+    APR_BRIGADE_INSERT_TAIL(bb, last);
+    status = ap_pass_brigade(r->output_filters, bb);
+    apr_brigade_cleanup(bb);
+    if (status != APR_SUCCESS && !r->connection->aborted)
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, r, "The response could not be sent");
+    return status == APR_SUCCESS && !r->connection->aborted;
+}
+
+static int pass(void *r_)
+{
+    request_rec *r = r_;
+    return pass_with(r, apr_bucket_flush_create(r->connection->bucket_alloc));
+}
+
+static int finish(void *r_)
+{
+    request_rec *r = r_;
+    return pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc));
+}
+
+/*
+ * A bad gateway's error bucket behind a response that has begun keeps the chunk filter from writing
+ * the last chunk, and makes mod_http2 reset the stream.
+ */
+static void truncate_(void *r_)
+{
+    request_rec *r = r_;
+    apr_bucket_brigade *bb = wsgid_request_of(r)->output;
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+
+    r->no_cache = 1;
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+    pass_with(r, apr_bucket_eos_create(alloc));
+}
+
+static void log_(void *r_, int level, const char *text, size_t length)
+{
+    request_rec *r = r_;
+    ap_log_rerror(APLOG_MARK, level & APLOG_LEVELMASK, 0, r, "%.*s", (int)length, text);
+}
+
+static shim_text server_name(void *r_)
+{
+    const request_rec *r = r_;
+    return wsgid_text(r->server->server_hostname ? r->server->server_hostname : "");
+}
+
+static uint16_t port(void *r)
+{
+    return ap_get_server_port(r);
+}
+
+static shim_text host(void *r_)
+{
+    const request_rec *r = r_;
+    return r->hostname && *r->hostname ? wsgid_text(r->hostname) : server_name(r_);
+}
+
+static shim_text script_name(void *r)
+{
+    return wsgid_text(wsgid_request_of(r)->script_name);
+}
+
+static shim_text variable(void *r_, const char *name)
+{
+    const request_rec *r = r_;
+    const char *value = apr_table_get(r->notes, name);
+
+    if (!value)
+        value = apr_table_get(r->subprocess_env, name);
+    return wsgid_text(value ? value : getenv(name));
+}
+
+const shim_door wsgid_door = {
+    .read_body = wsgid_read_body,
+    .set_status = set_status,
+    .add_header = add_header,
+    .append = append,
+    .append_file = append_file,
+    .pass = pass,
+    .finish = finish,
+    .truncate = truncate_,
+    .log = log_,
+    .server_name = server_name,
+    .port = port,
+    .host = host,
+    .script_name = script_name,
+    .variable = variable,
+};

@@ -1,0 +1,143 @@
+/*
+ * The border between the two halves of the module.
+ *
+ * The C files of this directory know httpd and no frames; the Rust files know frames and no
+ * request_rec. bindgen reads this header and nothing of httpd's, so it names no type of httpd.
+ *
+ * Rust asks httpd for things through shim_door and shim_host, tables of functions that C fills in:
+ * it never names a C symbol, so its unit tests link without httpd. C calls the wsgid_ functions
+ * below; each of them stands behind a fence that turns a panic into its failure value.
+ */
+#ifndef WSGID_SHIM_H
+#define WSGID_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room for httpd's module record; c/module.c checks that it is enough. */
+#define SHIM_RECORD_BYTES 256
+
+/* Bytes that need not end in NUL; data may be NULL when length is 0. */
+typedef struct {
+    const char *data;
+    size_t length;
+} shim_text;
+
+typedef struct {
+    shim_text name;
+    shim_text value;
+} shim_pair;
+
+/* What reading the client's body came to. */
+typedef enum {
+    SHIM_BODY_MORE = 0,    /* bytes were read, there may be more */
+    SHIM_BODY_LAST = 1,    /* bytes were read (possibly none), the body is at its end */
+    SHIM_BODY_TIMEOUT = 2, /* the client was silent too long */
+    SHIM_BODY_FAILED = 3   /* the client went away or sent no proper body */
+} shim_body;
+
+/*
+ * What Rust may ask of httpd while a request is in flight. `r` is shim_ask.r, opaque to Rust.
+ * Functions that send return 0 when the client can no longer be reached.
+ */
+typedef struct {
+    shim_body (*read_body)(void *r, char *buffer, size_t room, size_t *length);
+
+    /* The head of the response; `reason` may be empty. Then headers, then bytes. */
+    void (*set_status)(void *r, int status, shim_text reason);
+    void (*add_header)(void *r, shim_text name, shim_text value);
+    /* Appends bytes without copying them: they stay valid until the next pass, finish or truncate. */
+    void (*append)(void *r, const char *bytes, size_t length);
+    /* Appends a part of a file. Takes the descriptor over, whatever it returns. */
+    int (*append_file)(void *r, int descriptor, uint64_t offset, uint64_t length);
+    /* Sends what was appended, to the client itself. */
+    int (*pass)(void *r);
+    /* The same, and the response is whole. */
+    int (*finish)(void *r);
+    /* The same, and the client is made to see that the response is not whole. */
+    void (*truncate)(void *r);
+
+    /* One line for the error log of the request's virtual host; levels are syslog's. */
+    void (*log)(void *r, int level, const char *text, size_t length);
+
+    /* What %{...} values ask for. */
+    shim_text (*server_name)(void *r);
+    uint16_t (*port)(void *r);
+    shim_text (*host)(void *r);
+    shim_text (*script_name)(void *r);
+    /* data is NULL when there is no such variable; `name` ends in NUL. */
+    shim_text (*variable)(void *r, const char *name);
+} shim_door;
+
+/* What Rust may ask of httpd outside of requests. */
+typedef struct {
+    /* One line for the main error log. */
+    void (*log)(int level, const char *text, size_t length);
+} shim_host;
+
+/* One request, as the configuration and httpd describe it. Valid during wsgid_serve. */
+typedef struct {
+    void *r;
+    const shim_door *door;
+    const shim_pair *variables; /* in order: what comes later wins */
+    size_t variable_count;
+    const shim_pair *headers;
+    size_t header_count;
+    shim_text script;
+    shim_text process_group;     /* as configured, %{...} not expanded */
+    shim_text application_group;
+    shim_text callable;
+    shim_text handler;
+    int64_t content_length;      /* -1: unknown, 0: no body */
+    int64_t request_time;        /* microseconds since the epoch */
+    uint32_t timeout;            /* Apache's Timeout, in seconds */
+    int expects_continue;
+    int pass_authorization;
+    int reloading;
+    int expand_callable;
+    int restrict_embedded;
+} shim_ask;
+
+/* A configuration while its directives are read, and what becomes of it. Opaque to C. */
+typedef struct shim_draft shim_draft;
+typedef struct shim_runtime shim_runtime;
+
+/* What is known only when all directives are read. */
+typedef struct {
+    const char *control_socket;
+    const char *instance;
+    uint32_t web_uid;
+    uint32_t web_gid;
+    int threaded;            /* the MPM has several threads to a child */
+    const char *python_home; /* NULL where not set, here and below */
+    const char *python_path;
+    const char *python_eggs;
+    const char *switch_interval;
+} shim_facts;
+
+/*
+ * Functions of Rust. `message` receives a sentence that ends in NUL, cut to `room`; those that
+ * return int return 0 when there is a complaint.
+ */
+shim_draft *wsgid_draft_new(void);
+void wsgid_draft_free(shim_draft *draft);
+/* Declares a process group; `server` is the ServerName it is bound to, NULL for all. */
+int wsgid_draft_group(shim_draft *draft, const char *name, const char *server, const shim_pair *options,
+                      size_t count, int speak, const shim_host *host, char *message, size_t room);
+/* Is a group of that name declared so far? */
+int wsgid_draft_knows(const shim_draft *draft, const char *name);
+void wsgid_draft_preload(shim_draft *draft, const char *process_group, const char *application_group,
+                         const char *script);
+/* Does a value need a request to be expanded? */
+int wsgid_is_dynamic(const char *value);
+
+/* Tells the daemon. A runtime comes back also when the daemon can't be reached; NULL on a fault of ours. */
+shim_runtime *wsgid_configure(const shim_draft *draft, const shim_facts *facts, const shim_host *host);
+/* Tells a daemon that started later, or lost its state. For the parent's maintenance. */
+void wsgid_remind(shim_runtime *runtime, const shim_host *host);
+void wsgid_runtime_free(shim_runtime *runtime);
+
+/* Serves a request. Returns 0 (OK) when a response was begun, else the HTTP status to answer with. */
+int wsgid_serve(shim_runtime *runtime, const shim_ask *ask);
+
+#endif

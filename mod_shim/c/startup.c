@@ -1,0 +1,119 @@
+/* What the parent does: it begins a draft, reads directives into it, and tells the daemon. Nothing
+ * stays open here, so nothing crosses the fork. */
+#include "wsgid.h"
+#include "ap_mpm.h"
+#include "http_main.h"
+#include "mpm_common.h"
+#include "unixd.h"
+
+#define DEFAULT_CONTROL_SOCKET "/run/wsgid/control.sock"
+
+wsgid_globals wsgid_global;
+shim_runtime *wsgid_runtime;
+
+/* The main server once it is read; before that, messages go to the terminal or the log of old. */
+static server_rec *main_server;
+
+static void host_log(int level, const char *text, size_t length)
+{
+    ap_log_error(APLOG_MARK, (level & APLOG_LEVELMASK) | APLOG_STARTUP, 0, main_server, "%.*s", (int)length, text);
+}
+
+const shim_host wsgid_host = { .log = host_log };
+
+static apr_status_t drop_draft(void *unused)
+{
+    wsgid_draft_free(wsgid_global.draft);
+    memset(&wsgid_global, 0, sizeof(wsgid_global));
+    return APR_SUCCESS;
+}
+
+static apr_status_t drop_runtime(void *unused)
+{
+    wsgid_runtime_free(wsgid_runtime);
+    wsgid_runtime = NULL;
+    return APR_SUCCESS;
+}
+
+int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    main_server = NULL;
+    memset(&wsgid_global, 0, sizeof(wsgid_global));
+    wsgid_global.draft = wsgid_draft_new();
+    apr_pool_cleanup_register(pconf, NULL, drop_draft, apr_pool_cleanup_null);
+    return wsgid_global.draft ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* An httpd is told from the others on a host by its process id file. */
+static const char *instance(apr_pool_t *p)
+{
+    const char *file = ap_runtime_dir_relative(p, ap_pid_fname);
+    return file ? file : ap_server_root;
+}
+
+static int is_threaded(void)
+{
+    int threads = 0;
+    return ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 1;
+}
+
+/* "The application a group was declared for": groups that the server itself names for its aliases. */
+static void preload_server(const server_rec *s)
+{
+    const wsgid_server_config *config = ap_get_module_config(s->module_config, &wsgi_module);
+    const wsgid_alias *alias = (const wsgid_alias *)config->aliases->elts;
+    int i;
+
+    for (i = 0; i < config->aliases->nelts; ++i) {
+        const char *process = alias[i].process_group ? alias[i].process_group : config->settings.process_group;
+        const char *application =
+            alias[i].application_group ? alias[i].application_group : config->settings.application_group;
+        if (!process || !application || alias[i].pattern || wsgid_is_dynamic(process)
+            || wsgid_is_dynamic(application) || strcmp(process, "%{GLOBAL}") == 0
+            || !wsgid_draft_knows(wsgid_global.draft, process))
+            continue;
+        if (strcmp(application, "%{GLOBAL}") == 0)
+            application = "";
+        wsgid_draft_preload(wsgid_global.draft, process, application, alias[i].target);
+    }
+}
+
+int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    shim_facts facts = {
+        .control_socket = wsgid_global.control_socket ? wsgid_global.control_socket : DEFAULT_CONTROL_SOCKET,
+        .instance = instance(ptemp),
+        .web_uid = ap_unixd_config.user_id,
+        .web_gid = ap_unixd_config.group_id,
+        .threaded = is_threaded(),
+        .python_home = wsgid_global.python_home,
+        .python_path = wsgid_global.python_path,
+        .python_eggs = wsgid_global.python_eggs,
+        .switch_interval = wsgid_global.switch_interval,
+    };
+    server_rec *each;
+
+    /* The first of the two readings at start only checks. */
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    /* An httpd without root serves as whoever started it, whatever User says. */
+    if (geteuid() != 0) {
+        facts.web_uid = geteuid();
+        facts.web_gid = getegid();
+    }
+    main_server = s;
+    for (each = s; each; each = each->next)
+        preload_server(each);
+    wsgid_runtime = wsgid_configure(wsgid_global.draft, &facts, &wsgid_host);
+    apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
+    ap_add_version_component(pconf, "mod_wsgid/0.1");
+    return OK;
+}
+
+/* httpd calls this about every ten seconds. */
+int wsgid_monitor(apr_pool_t *p, server_rec *s)
+{
+    if (wsgid_runtime)
+        wsgid_remind(wsgid_runtime, &wsgid_host);
+    return DECLINED;
+}

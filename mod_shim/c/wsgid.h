@@ -1,0 +1,134 @@
+/*
+ * What the C files share among themselves. They are the only ones that know httpd; everything with a
+ * frame, a pool or a socket is behind shim.h.
+ *
+ *   module.c      the module record and its hooks
+ *   config.c      configuration of servers and directories: creation and merging
+ *   directives.c  the table of directives and what each does
+ *   options.c     "key=value" as mod_wsgi writes it
+ *   alias.c       WSGIScriptAlias: from URL to file
+ *   handler.c     from a request_rec to a shim_ask
+ *   environ.c     the variables of a request
+ *   body.c        reading what the client sends
+ *   reply.c       brigades: what the client gets
+ *   startup.c     post_config and the parent's maintenance
+ */
+#ifndef WSGID_H
+#define WSGID_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "apr_strings.h"
+#include "apr_lib.h"
+
+#include "shim.h"
+
+extern module AP_MODULE_DECLARE_DATA wsgi_module;
+APLOG_USE_MODULE(wsgi);
+
+#define WSGID_HANDLER "wsgi-script"
+#define WSGID_UNSET (-1)
+
+/* What both servers and directories may set; NULL or WSGID_UNSET where they did not. */
+typedef struct {
+    const char *process_group;
+    const char *application_group;
+    const char *callable;
+    int pass_authorization;
+    int reloading;
+    int chunked;
+} wsgid_settings;
+
+/* One WSGIScriptAlias or WSGIScriptAliasMatch. */
+typedef struct {
+    const char *location;
+    const char *target;
+    ap_regex_t *pattern; /* of a Match, else NULL */
+    const char *process_group;
+    const char *application_group;
+    const char *callable;
+    int pass_authorization;
+} wsgid_alias;
+
+typedef struct {
+    wsgid_settings settings;
+    apr_array_header_t *aliases; /* of wsgid_alias */
+    int restrict_embedded;
+} wsgid_server_config;
+
+typedef struct {
+    wsgid_settings settings;
+} wsgid_dir_config;
+
+/* What only the main server may set, fresh for each reading of the configuration. */
+typedef struct {
+    shim_draft *draft;
+    const char *control_socket;
+    const char *python_home;
+    const char *python_path;
+    const char *python_eggs;
+    const char *switch_interval;
+    int restrict_embedded;
+} wsgid_globals;
+
+/* A request of ours between the hooks and the door. */
+typedef struct {
+    const wsgid_alias *alias; /* that mapped it, or NULL */
+    const char *script_name;
+    apr_bucket_brigade *input;
+    apr_bucket_brigade *output;
+    int body_ended;
+} wsgid_request;
+
+extern wsgid_globals wsgid_global;
+extern shim_runtime *wsgid_runtime;
+
+/* config.c */
+void *wsgid_create_server(apr_pool_t *p, server_rec *s);
+void *wsgid_merge_server(apr_pool_t *p, void *base, void *child);
+void *wsgid_create_dir(apr_pool_t *p, char *dir);
+void *wsgid_merge_dir(apr_pool_t *p, void *base, void *child);
+wsgid_settings wsgid_settings_of(request_rec *r);
+
+/* directives.c */
+extern const command_rec wsgid_directives[];
+
+/* options.c */
+const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value);
+int wsgid_speaks(void);
+
+/* alias.c */
+int wsgid_translate(request_rec *r);
+const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match);
+
+/* handler.c */
+int wsgid_handler(request_rec *r);
+wsgid_request *wsgid_request_of(request_rec *r);
+
+/* environ.c */
+apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name);
+apr_array_header_t *wsgid_headers(request_rec *r);
+
+/* body.c */
+shim_body wsgid_read_body(void *r, char *buffer, size_t room, size_t *length);
+
+/* reply.c */
+extern const shim_door wsgid_door;
+
+/* startup.c */
+extern const shim_host wsgid_host;
+int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
+int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+int wsgid_monitor(apr_pool_t *p, server_rec *s);
+
+static inline shim_text wsgid_text(const char *string)
+{
+    shim_text text = { string, string ? strlen(string) : 0 };
+    return text;
+}
+
+#endif

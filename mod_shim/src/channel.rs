@@ -1,0 +1,181 @@
+//! A connection that speaks frames, blocking, with a time-out on each wait. Both sockets of the
+//! daemon and the workers' are spoken this way.
+
+use crate::sys;
+use bytes::BytesMut;
+use nix::sys::socket::{MsgFlags, send};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use wsgid_proto::frame::{self, Frame, FrameError};
+
+/// Room that is made for each read: a head, a page of HTML and an end fit.
+const READ_ROOM: usize = 32 << 10;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Channel {
+    stream: UnixStream,
+    input: BytesMut,
+    descriptor: Option<OwnedFd>,
+}
+
+/// Why a frame did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The peer closed: everything it had read was for nothing, or it has answered enough.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer went away without reading what we had sent.
+    #[error("the connection was reset")]
+    Reset,
+    /// Nothing came within the time-out.
+    #[error("nothing came in time")]
+    Silent,
+    /// What came is no frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Anything else.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReceiveError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ReceiveError::Silent,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ReceiveError::Reset,
+            _ => ReceiveError::Io(error),
+        }
+    }
+}
+
+impl Channel {
+    /// Connects. The time-out holds for connecting and for each later wait; zero is none.
+    pub fn connect(path: &Path, timeout: Duration) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        Self::over(stream, timeout)
+    }
+
+    /// Speaks frames over a connected socket.
+    pub fn over(stream: UnixStream, timeout: Duration) -> io::Result<Self> {
+        let timeout = (!timeout.is_zero()).then_some(timeout);
+        stream.set_read_timeout(timeout)?;
+        stream.set_write_timeout(timeout)?;
+        Ok(Self { stream, input: BytesMut::new(), descriptor: None })
+    }
+
+    /// Sends bytes, all of them.
+    pub fn send(&self, mut bytes: &[u8]) -> Result<(), ReceiveError> {
+        while !bytes.is_empty() {
+            match send(self.stream.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame that is already here, or can be had without waiting.
+    pub fn at_hand(&mut self) -> Result<Option<Frame>, ReceiveError> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.input)? {
+                return Ok(Some(frame));
+            }
+            match self.fill(MsgFlags::MSG_DONTWAIT) {
+                Err(ReceiveError::Silent) => return Ok(None),
+                other => other?,
+            }
+        }
+    }
+
+    /// The next frame, waiting for it.
+    pub fn receive(&mut self) -> Result<Frame, ReceiveError> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.input)? {
+                return Ok(frame);
+            }
+            self.fill(MsgFlags::empty())?;
+        }
+    }
+
+    /// The descriptor that rode on the frames received last.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptor.take()
+    }
+
+    /// Nothing was received that no one has taken: the connection may serve another request.
+    pub fn is_clean(&self) -> bool {
+        self.input.is_empty() && self.descriptor.is_none()
+    }
+
+    fn fill(&mut self, flags: MsgFlags) -> Result<(), ReceiveError> {
+        if self.input.capacity() - self.input.len() < READ_ROOM / 4 {
+            self.input.reserve(READ_ROOM);
+        }
+        loop {
+            match sys::receive(self.stream.as_fd(), &mut self.input, flags) {
+                Ok((0, _)) => return Err(ReceiveError::Closed),
+                Ok((_, descriptor)) => {
+                    if descriptor.is_some() {
+                        self.descriptor = descriptor;
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use wsgid_proto::frame::Kind;
+
+    fn pair() -> (Channel, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Channel::over(ours, Duration::from_millis(50)).unwrap(), theirs)
+    }
+
+    #[test]
+    fn frames_come_one_by_one_and_then_silence() {
+        let (mut channel, mut peer) = pair();
+        assert!(channel.at_hand().unwrap().is_none());
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, Kind::Chunk, b"one");
+        frame::put(&mut bytes, Kind::End, b"");
+        peer.write_all(&bytes).unwrap();
+        assert_eq!(channel.at_hand().unwrap().unwrap().kind, Kind::Chunk);
+        assert!(!channel.is_clean());
+        assert_eq!(channel.receive().unwrap().kind, Kind::End);
+        assert!(channel.is_clean());
+        assert!(matches!(channel.receive(), Err(ReceiveError::Silent)));
+    }
+
+    #[test]
+    fn a_peer_that_did_not_read_differs_from_one_that_did() {
+        let (mut channel, peer) = pair();
+        channel.send(b"head").unwrap();
+        drop(peer);
+        assert!(matches!(channel.receive(), Err(ReceiveError::Reset)));
+
+        let (mut channel, mut peer) = pair();
+        channel.send(b"head").unwrap();
+        std::io::Read::read_exact(&mut peer, &mut [0; 4]).unwrap();
+        drop(peer);
+        assert!(matches!(channel.receive(), Err(ReceiveError::Closed)));
+    }
+
+    #[test]
+    fn writing_to_a_peer_that_reads_no_more_fails_without_a_signal() {
+        let (channel, peer) = pair();
+        peer.shutdown(std::net::Shutdown::Read).unwrap();
+        assert!(matches!(channel.send(b"head"), Err(ReceiveError::Reset)));
+    }
+}

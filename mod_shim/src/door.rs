@@ -1,0 +1,45 @@
+//! What a request in flight may ask of httpd. The real one is in `ffi`; tests bring their own.
+
+use bytes::Bytes;
+use std::os::fd::OwnedFd;
+use wsgid_proto::expand;
+use wsgid_proto::response::Level;
+
+/// What reading the client's body came to. Counts are bytes put into the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyPart {
+    /// There may be more.
+    More(usize),
+    /// That was the end.
+    Last(usize),
+    /// The client was silent too long.
+    TimedOut,
+    /// The client went away, or sent no proper body.
+    Failed,
+}
+
+/// The client is gone: nothing can be sent any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientGone;
+
+/// One request's side of httpd.
+pub trait Door: expand::Request {
+    /// Reads a part of the body, waiting for it. `Expect: 100-continue` is answered by the first call.
+    fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart;
+    /// Begins the response.
+    fn set_status(&mut self, status: u16, reason: &[u8]);
+    /// Adds a header, keeping what is already there under that name.
+    fn add_header(&mut self, name: &[u8], value: &[u8]);
+    /// Adds bytes to what goes out with the next pass.
+    fn append(&mut self, bytes: Bytes);
+    /// Adds a part of a file.
+    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone>;
+    /// Sends what was appended.
+    fn pass(&mut self) -> Result<(), ClientGone>;
+    /// Sends what was appended; the response is whole.
+    fn finish(&mut self) -> Result<(), ClientGone>;
+    /// Sends what was appended; the client is made to see that the response is not whole.
+    fn truncate(&mut self);
+    /// One line for the error log of the request's virtual host.
+    fn log(&mut self, level: Level, text: &[u8]);
+}

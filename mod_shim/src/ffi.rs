@@ -1,0 +1,408 @@
+//! The only file that C sees. Every function that C calls stands behind [`fence`]: a panic becomes a
+//! line in the log and the function's failure value, and never unwinds into httpd.
+#![allow(non_camel_case_types, non_upper_case_globals)]
+
+use crate::control;
+use crate::door::{BodyPart, ClientGone, Door};
+use crate::draft::{Draft, Facts};
+use crate::runtime::Runtime;
+use crate::serve::{self, Ask};
+use bytes::Bytes;
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::time::Duration;
+use wsgid_proto::expand;
+use wsgid_proto::response::Level;
+
+/// `c/shim.h`, as bindgen reads it.
+#[allow(missing_docs, dead_code, clippy::all)]
+mod c {
+    include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+}
+
+/// Room for httpd's module record, which `c/module.c` fills in while the module is loaded.
+#[unsafe(no_mangle)]
+pub static mut wsgi_module: [u64; c::SHIM_RECORD_BYTES as usize / 8] = [0; c::SHIM_RECORD_BYTES as usize / 8];
+
+/// Runs `body`; a panic in it is worth `failure`. The panic's own message has gone to stderr, which is
+/// httpd's error log.
+fn fence<T>(failure: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(failure)
+}
+
+/// # Safety
+/// `data` is valid for `length` bytes as long as `'a`, or `length` is 0.
+unsafe fn bytes<'a>(text: c::shim_text) -> &'a [u8] {
+    if text.data.is_null() || text.length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(text.data.cast(), text.length) }
+}
+
+/// # Safety
+/// `pointer` is NULL or a string that ends in NUL and lives as long as `'a`.
+unsafe fn string<'a>(pointer: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's promise.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+}
+
+/// # Safety
+/// As [`string`].
+unsafe fn text(pointer: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    unsafe { string(pointer) }.map(|s| s.to_string_lossy().into_owned())
+}
+
+/// # Safety
+/// `first` points to `count` pairs whose texts fulfil [`bytes`].
+unsafe fn pairs<'a>(first: *const c::shim_pair, count: usize) -> Vec<(&'a [u8], &'a [u8])> {
+    if first.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the caller's promise.
+    let list = unsafe { std::slice::from_raw_parts(first, count) };
+    // SAFETY: as above.
+    list.iter().map(|pair| unsafe { (bytes(pair.name), bytes(pair.value)) }).collect()
+}
+
+fn as_text(bytes: &[u8]) -> c::shim_text {
+    c::shim_text { data: bytes.as_ptr().cast(), length: bytes.len() }
+}
+
+/// Copies a sentence to where C wants it, cut to the room and ended with NUL.
+///
+/// # Safety
+/// `message` is valid for `room` bytes.
+unsafe fn put_message(sentence: &str, message: *mut c_char, room: usize) {
+    if room == 0 {
+        return;
+    }
+    let length = sentence.len().min(room - 1);
+    // SAFETY: length + 1 bytes fit into the room that the caller promises.
+    unsafe {
+        ptr::copy_nonoverlapping(sentence.as_ptr().cast(), message, length);
+        *message.add(length) = 0;
+    }
+}
+
+/// # Safety
+/// `host` is the table of c/startup.c, which lives as long as the module.
+unsafe fn report(host: *const c::shim_host, lines: control::Report) {
+    for (level, line) in lines {
+        // SAFETY: the caller's promise; the line lives through the call.
+        if let Some(log) = unsafe { (*host).log } {
+            // SAFETY: as above.
+            unsafe { log(level as c_int, line.as_ptr().cast(), line.len()) };
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn wsgid_draft_new() -> *mut Draft {
+    fence(ptr::null_mut(), || Box::into_raw(Box::default()))
+}
+
+/// # Safety
+/// `draft` is NULL or came from `wsgid_draft_new` and is not used again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_draft_free(draft: *mut Draft) {
+    fence((), || {
+        if !draft.is_null() {
+            // SAFETY: it was a Box, and this is its last use.
+            drop(unsafe { Box::from_raw(draft) });
+        }
+    });
+}
+
+/// # Safety
+/// `draft` is live and unshared (httpd reads its configuration in one thread); the strings, the pairs,
+/// `host` and `message` are as shim.h says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_draft_group(
+    draft: *mut Draft,
+    name: *const c_char,
+    server: *const c_char,
+    options: *const c::shim_pair,
+    count: usize,
+    speak: c_int,
+    host: *const c::shim_host,
+    message: *mut c_char,
+    room: usize,
+) -> c_int {
+    fence(0, || {
+        // SAFETY: the promises above.
+        let (draft, name, server, options) =
+            unsafe { (&mut *draft, text(name).unwrap_or_default(), text(server), pairs(options, count)) };
+        let options = options
+            .into_iter()
+            .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), Bytes::copy_from_slice(value)))
+            .collect();
+        match draft.group(&name, server.as_deref(), options) {
+            Ok(warnings) => {
+                if speak != 0 {
+                    let lines = warnings.into_iter().map(|line| (Level::Warning, line)).collect();
+                    // SAFETY: the promises above.
+                    unsafe { report(host, lines) };
+                }
+                1
+            }
+            Err(sentence) => {
+                // SAFETY: the promises above.
+                unsafe { put_message(&sentence, message, room) };
+                0
+            }
+        }
+    })
+}
+
+/// # Safety
+/// `draft` is live, `name` ends in NUL.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_draft_knows(draft: *const Draft, name: *const c_char) -> c_int {
+    // SAFETY: the promises above.
+    fence(0, || unsafe { (*draft).knows(&text(name).unwrap_or_default()) }.into())
+}
+
+/// # Safety
+/// `draft` is live and unshared, the strings end in NUL.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_draft_preload(
+    draft: *mut Draft,
+    process_group: *const c_char,
+    application_group: *const c_char,
+    script: *const c_char,
+) {
+    fence((), || {
+        // SAFETY: the promises above.
+        let (draft, process, application, script) =
+            unsafe { (&mut *draft, text(process_group), text(application_group), string(script)) };
+        if let (Some(process), Some(application), Some(script)) = (process, application, script) {
+            draft.preload(&process, &application, script.to_bytes());
+        }
+    });
+}
+
+/// # Safety
+/// `value` ends in NUL.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_is_dynamic(value: *const c_char) -> c_int {
+    // SAFETY: the promise above.
+    fence(1, || unsafe { string(value) }.is_some_and(|value| expand::is_dynamic(value.to_bytes())).into())
+}
+
+/// # Safety
+/// `draft` is live; `facts`, its strings and `host` are as shim.h says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_configure(
+    draft: *const Draft,
+    facts: *const c::shim_facts,
+    host: *const c::shim_host,
+) -> *mut Runtime {
+    fence(ptr::null_mut(), || {
+        // SAFETY: the promises above.
+        let (draft, known, control) = unsafe { (&*draft, &*facts, string((*facts).control_socket)) };
+        let Some(control) = control else { return ptr::null_mut() };
+        // SAFETY: the promises above.
+        let facts = unsafe {
+            Facts {
+                instance: text(known.instance).unwrap_or_default(),
+                web_uid: known.web_uid,
+                web_gid: known.web_gid,
+                threaded: known.threaded != 0,
+                python_home: text(known.python_home),
+                python_path: text(known.python_path),
+                python_eggs: text(known.python_eggs),
+                switch_interval: text(known.switch_interval),
+            }
+        };
+        let (configuration, groups) = draft.finish(&facts);
+        let runtime = Runtime::new(OsStr::from_bytes(control.to_bytes()).into(), configuration, groups);
+        let lines = control::configure(&runtime);
+        // SAFETY: the promises above.
+        unsafe { report(host, lines) };
+        Box::into_raw(Box::new(runtime))
+    })
+}
+
+/// # Safety
+/// `runtime` came from `wsgid_configure` and is live; `host` is as shim.h says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_remind(runtime: *const Runtime, host: *const c::shim_host) {
+    // SAFETY: the promises above.
+    fence((), || unsafe { report(host, control::remind(&*runtime)) });
+}
+
+/// # Safety
+/// `runtime` is NULL or came from `wsgid_configure` and is not used again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_runtime_free(runtime: *mut Runtime) {
+    fence((), || {
+        if !runtime.is_null() {
+            // SAFETY: it was a Box, and this is its last use.
+            drop(unsafe { Box::from_raw(runtime) });
+        }
+    });
+}
+
+/// # Safety
+/// `runtime` is live; `ask` and all it points to are as shim.h says and live through the call.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_serve(runtime: *const Runtime, ask: *const c::shim_ask) -> c_int {
+    const INTERNAL_SERVER_ERROR: c_int = 500;
+    fence(INTERNAL_SERVER_ERROR, || {
+        // SAFETY: the promises above.
+        let (runtime, raw) = unsafe { (&*runtime, &*ask) };
+        // SAFETY: the promises above.
+        let (mut door, ask) = unsafe { (HttpdDoor::new(raw), ask_of(raw)) };
+        match serve::serve(runtime, &ask, &mut door) {
+            Ok(()) => 0,
+            Err(fault) => {
+                serve::log(&mut door, &fault);
+                fault.status().into()
+            }
+        }
+    })
+}
+
+/// # Safety
+/// `raw` and all it points to are as shim.h says and live as long as `'a`.
+unsafe fn ask_of<'a>(raw: &c::shim_ask) -> Ask<'a> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Ask {
+            variables: pairs(raw.variables, raw.variable_count),
+            headers: pairs(raw.headers, raw.header_count),
+            script: bytes(raw.script),
+            process_group: bytes(raw.process_group),
+            application_group: bytes(raw.application_group),
+            callable: bytes(raw.callable),
+            expand_callable: raw.expand_callable != 0,
+            handler: bytes(raw.handler),
+            content_length: raw.content_length.try_into().ok(),
+            expects_continue: raw.expects_continue != 0,
+            request_time: raw.request_time.try_into().unwrap_or(0),
+            timeout: Duration::from_secs(raw.timeout.into()),
+            pass_authorization: raw.pass_authorization != 0,
+            reloading: raw.reloading != 0,
+            restrict_embedded: raw.restrict_embedded != 0,
+        }
+    }
+}
+
+/// The door of a request in httpd. What is appended stays here until it has been passed on, since C
+/// does not copy it.
+struct HttpdDoor<'a> {
+    r: *mut std::ffi::c_void,
+    door: &'a c::shim_door,
+    held: Vec<Bytes>,
+}
+
+/// Calls a function of the door with its request; C fills in every one of them.
+macro_rules! call {
+    ($self:ident . $name:ident ( $($argument:expr),* ) else $absent:expr) => {
+        match $self.door.$name {
+            // SAFETY: the request lives through wsgid_serve, and so does the door; arguments point to
+            // memory that lives through the call, or, for append, until the next pass (see `held`).
+            Some(function) => unsafe { function($self.r, $($argument),*) },
+            None => $absent,
+        }
+    };
+}
+
+impl<'a> HttpdDoor<'a> {
+    /// # Safety
+    /// `raw.door` and `raw.r` are as shim.h says and live as long as `'a`.
+    unsafe fn new(raw: &'a c::shim_ask) -> Self {
+        // SAFETY: the caller's promise.
+        Self { r: raw.r, door: unsafe { &*raw.door }, held: Vec::new() }
+    }
+
+    fn client(&mut self, reached: c_int) -> Result<(), ClientGone> {
+        self.held.clear();
+        if reached != 0 { Ok(()) } else { Err(ClientGone) }
+    }
+
+    fn copied(text: c::shim_text) -> Vec<u8> {
+        // SAFETY: the door's texts live as long as the request, and are copied at once.
+        unsafe { bytes(text) }.to_vec()
+    }
+}
+
+impl expand::Request for HttpdDoor<'_> {
+    fn server_name(&self) -> Vec<u8> {
+        Self::copied(call!(self.server_name() else as_text(b"")))
+    }
+
+    fn port(&self) -> u16 {
+        call!(self.port() else 0)
+    }
+
+    fn host(&self) -> Vec<u8> {
+        Self::copied(call!(self.host() else as_text(b"")))
+    }
+
+    fn script_name(&self) -> Vec<u8> {
+        Self::copied(call!(self.script_name() else as_text(b"")))
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let name = CString::new(name).ok()?;
+        let found = call!(self.variable(name.as_ptr()) else as_text(b""));
+        (!found.data.is_null()).then(|| Self::copied(found))
+    }
+}
+
+impl Door for HttpdDoor<'_> {
+    fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
+        let mut length = 0;
+        let result = call!(self.read_body(buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length)
+            else c::shim_body::SHIM_BODY_FAILED);
+        match result {
+            c::shim_body::SHIM_BODY_MORE => BodyPart::More(length),
+            c::shim_body::SHIM_BODY_LAST => BodyPart::Last(length),
+            c::shim_body::SHIM_BODY_TIMEOUT => BodyPart::TimedOut,
+            _ => BodyPart::Failed,
+        }
+    }
+
+    fn set_status(&mut self, status: u16, reason: &[u8]) {
+        call!(self.set_status(status.into(), as_text(reason)) else ());
+    }
+
+    fn add_header(&mut self, name: &[u8], value: &[u8]) {
+        call!(self.add_header(as_text(name), as_text(value)) else ());
+    }
+
+    fn append(&mut self, bytes: Bytes) {
+        call!(self.append(bytes.as_ptr().cast(), bytes.len()) else ());
+        self.held.push(bytes);
+    }
+
+    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone> {
+        let taken = call!(self.append_file(file.into_raw_fd(), offset, length) else 0);
+        if taken != 0 { Ok(()) } else { Err(ClientGone) }
+    }
+
+    fn pass(&mut self) -> Result<(), ClientGone> {
+        let reached = call!(self.pass() else 0);
+        self.client(reached)
+    }
+
+    fn finish(&mut self) -> Result<(), ClientGone> {
+        let reached = call!(self.finish() else 0);
+        self.client(reached)
+    }
+
+    fn truncate(&mut self) {
+        call!(self.truncate() else ());
+        self.held.clear();
+    }
+
+    fn log(&mut self, level: Level, text: &[u8]) {
+        call!(self.log(level as c_int, text.as_ptr().cast(), text.len()) else ());
+    }
+}

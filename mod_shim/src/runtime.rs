@@ -1,0 +1,93 @@
+//! What lasts from one reading of the configuration to the next: the groups that requests may name,
+//! and, in each child, the pools it has opened. The parent opens none.
+
+use crate::broker;
+use crate::fault::Fault;
+use crate::pool::Pool;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use wsgid_proto::broker::OpenPool;
+use wsgid_proto::control::Configure;
+use wsgid_proto::options::ProcessGroup;
+
+/// A process group, and who may use it.
+#[derive(Debug, Clone)]
+pub struct DeclaredGroup {
+    /// Its options, parsed.
+    pub options: ProcessGroup,
+    /// The `ServerName` it is bound to; `None` for all.
+    pub server: Option<String>,
+}
+
+/// Names a pool within this httpd.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolName {
+    /// Process group.
+    pub process: String,
+    /// Application group.
+    pub application: String,
+}
+
+/// The runtime.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The daemon's control socket.
+    pub control: PathBuf,
+    broker: PathBuf,
+    /// What the daemon was told, or is to be told.
+    pub configuration: Configure,
+    groups: HashMap<String, DeclaredGroup>,
+    pools: Mutex<HashMap<PoolName, Arc<Pool>>>,
+    met: AtomicBool,
+}
+
+impl Runtime {
+    /// With no pool open.
+    pub fn new(control: PathBuf, configuration: Configure, groups: HashMap<String, DeclaredGroup>) -> Self {
+        let broker = control.with_file_name("broker.sock");
+        Self { control, broker, configuration, groups, pools: Mutex::default(), met: AtomicBool::new(false) }
+    }
+
+    /// The daemon has answered at least once since httpd started: when it is absent now, it is most
+    /// likely being restarted, and worth waiting for.
+    pub fn has_met_daemon(&self) -> bool {
+        self.met.load(Relaxed)
+    }
+
+    /// The daemon has answered.
+    pub fn met_daemon(&self) {
+        self.met.store(true, Relaxed);
+    }
+
+    /// A declared group.
+    pub fn group(&self, name: &str) -> Option<&DeclaredGroup> {
+        self.groups.get(name)
+    }
+
+    /// The pool, if this child has it open.
+    pub fn pool(&self, name: &PoolName) -> Option<Arc<Pool>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Asks the daemon for the pool and puts it in the place of what was there, unless it is the same.
+    pub fn open(&self, name: &PoolName, script: &[u8], crowded: bool) -> Result<Arc<Pool>, Fault> {
+        let ask = OpenPool {
+            instance: self.configuration.instance.clone(),
+            process_group: name.process.clone(),
+            application_group: name.application.clone(),
+            script: script.to_vec().into(),
+            crowded,
+        };
+        let opened = broker::open(&self.broker, &ask)?;
+        self.met_daemon();
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = pools.get(name).filter(|known| known.id == opened.pool.pool) {
+            return Ok(known.clone());
+        }
+        let pool = Arc::new(Pool::new(opened));
+        pools.insert(name.clone(), pool.clone());
+        Ok(pool)
+    }
+}

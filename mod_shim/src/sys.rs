@@ -1,0 +1,127 @@
+//! The system calls that need `unsafe`: shared memory, the futex, receiving into spare room.
+
+use bytes::{BufMut, BytesMut};
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// Shared memory seen as words. Unmapped when dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    start: *mut libc::c_void,
+    bytes: usize,
+}
+
+// SAFETY: the memory is only ever touched through atomics, which any thread may use.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps a whole memory file, read and write.
+    pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let bytes = nix::sys::stat::fstat(file)?.st_size as usize;
+        if bytes == 0 || bytes > isize::MAX as usize {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start, bytes })
+    }
+
+    /// The memory as words; a rest of less than a word is left out.
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is page-aligned, lives as long as self, holds at least so many words, and
+        // the file behind it is sealed against shrinking. Other processes change it atomically only;
+        // if they do otherwise an atomic load still yields some value of an u64.
+        unsafe { std::slice::from_raw_parts(self.start.cast::<AtomicU64>(), self.bytes / size_of::<u64>()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: start and bytes are those of mmap, and no reference outlives self.
+        unsafe { libc::munmap(self.start, self.bytes) };
+    }
+}
+
+/// Sleeps until `word`'s lower half is no longer `seen`, someone wakes us, or the time is over. A
+/// return says nothing about which.
+pub fn futex_wait(word: &AtomicU64, seen: u32, at_most: Duration) {
+    let timeout =
+        libc::timespec { tv_sec: at_most.as_secs() as libc::time_t, tv_nsec: at_most.subsec_nanos().into() };
+    // SAFETY: the address is that of a live, aligned word (its lower half on little-endian machines),
+    // and the timeout lives through the call. The futex is shared: no PRIVATE flag.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            lower_half(word),
+            libc::FUTEX_WAIT,
+            seen,
+            &raw const timeout,
+            std::ptr::null::<u32>(),
+            0,
+        )
+    };
+}
+
+/// Wakes one sleeper.
+pub fn futex_wake(word: &AtomicU64) {
+    // SAFETY: as in futex_wait.
+    unsafe { libc::syscall(libc::SYS_futex, lower_half(word), libc::FUTEX_WAKE, 1) };
+}
+
+fn lower_half(word: &AtomicU64) -> *mut u32 {
+    let half = word.as_ptr().cast::<u32>();
+    if cfg!(target_endian = "big") { half.wrapping_add(1) } else { half }
+}
+
+/// Takes over a descriptor that C or the kernel gave to us alone.
+pub fn own(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: callers pass a descriptor that was just received and that nobody else closes.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// Receives into the spare room of `buffer`, which must have some. Descriptors that ride along are
+/// close-on-exec; only the last one of a message is kept, since no frame carries two.
+pub fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut BytesMut,
+    flags: MsgFlags,
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let spare = buffer.spare_capacity_mut();
+    // SAFETY: the slice covers the spare room exactly and is only written by the kernel; nothing reads
+    // it before advance_mut below counts what was written.
+    let room = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<u8>(), spare.len()) };
+    let mut parts = [IoSliceMut::new(room)];
+    let mut space = cmsg_space!([RawFd; 4]);
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut received = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = control {
+            for descriptor in descriptors {
+                received = Some(own(descriptor));
+            }
+        }
+    }
+    let count = message.bytes;
+    // SAFETY: the kernel wrote `count` bytes at the start of the spare room.
+    unsafe { buffer.advance_mut(count) };
+    Ok((count, received))
+}
