@@ -16,7 +16,8 @@ static server_rec *main_server;
 
 static void host_log(int level, const char *text, size_t length)
 {
-    ap_log_error(APLOG_MARK, (level & APLOG_LEVELMASK) | APLOG_STARTUP, 0, main_server, "%.*s", (int)length, text);
+    int how = main_server ? 0 : APLOG_STARTUP;
+    ap_log_error(APLOG_MARK, (level & APLOG_LEVELMASK) | how, 0, main_server, "%.*s", (int)length, text);
 }
 
 const shim_host wsgid_host = { .log = host_log };
@@ -47,7 +48,7 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 /* An httpd is told from the others on a host by its process id file. */
 static const char *instance(apr_pool_t *p)
 {
-    const char *file = ap_runtime_dir_relative(p, ap_pid_fname);
+    const char *file = ap_server_root_relative(p, ap_pid_fname);
     return file ? file : ap_server_root;
 }
 

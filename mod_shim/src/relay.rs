@@ -227,3 +227,185 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::ClientGone;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use wsgid_proto::expand;
+    use wsgid_proto::response::Level;
+
+    /// A door that writes down what it is asked for, and whose client sends `body` in parts.
+    #[derive(Default)]
+    struct Notes {
+        said: Vec<String>,
+        body: Vec<BodyPart>,
+        gone: bool,
+    }
+
+    impl expand::Request for Notes {
+        fn server_name(&self) -> Vec<u8> {
+            Vec::new()
+        }
+        fn port(&self) -> u16 {
+            80
+        }
+        fn host(&self) -> Vec<u8> {
+            Vec::new()
+        }
+        fn script_name(&self) -> Vec<u8> {
+            Vec::new()
+        }
+        fn variable(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    impl Door for Notes {
+        fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
+            self.said.push(format!("read at most {}", buffer.len()));
+            self.body.remove(0)
+        }
+        fn set_status(&mut self, status: u16, reason: &[u8]) {
+            self.said.push(format!("{status} {}", String::from_utf8_lossy(reason)));
+        }
+        fn add_header(&mut self, name: &[u8], value: &[u8]) {
+            self.said.push(format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
+        }
+        fn append(&mut self, bytes: Bytes) {
+            self.said.push(format!("+{}", String::from_utf8_lossy(&bytes)));
+        }
+        fn append_file(&mut self, _: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone> {
+            self.said.push(format!("+file {offset} {length}"));
+            Ok(())
+        }
+        fn pass(&mut self) -> Result<(), ClientGone> {
+            self.said.push("pass".into());
+            if self.gone { Err(ClientGone) } else { Ok(()) }
+        }
+        fn finish(&mut self) -> Result<(), ClientGone> {
+            Ok(())
+        }
+        fn truncate(&mut self) {}
+        fn log(&mut self, level: Level, text: &[u8]) {
+            self.said.push(format!("log {level:?} {}", String::from_utf8_lossy(text)));
+        }
+    }
+
+    fn head() -> Vec<u8> {
+        let headers = vec![("A".into(), "b".into())];
+        ResponseHead { status: 200, reason: "OK".into(), headers }.frame()
+    }
+
+    fn framed(kind: Kind, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, kind, payload);
+        bytes
+    }
+
+    fn abort(cause: AbortCause) -> Vec<u8> {
+        Abort { cause, detail: "it failed".into() }.frame()
+    }
+
+    /// Runs a relay against what a worker has written, which then closes its end.
+    fn run(written: &[Vec<u8>], door: &mut Notes) -> Result<Outcome, Fault> {
+        let (ours, mut worker) = UnixStream::pair().unwrap();
+        worker.write_all(&written.concat()).unwrap();
+        worker.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
+        Relay::new(&mut channel, door, "site", Duration::from_secs(5), false).run()
+    }
+
+    #[test]
+    fn a_whole_answer_needs_no_pass_of_its_own() {
+        let mut door = Notes::default();
+        let whole = run(&[head(), framed(Kind::Chunk, b"hello"), framed(Kind::End, b"")], &mut door);
+        assert!(matches!(whole, Ok(Outcome::Whole)));
+        assert_eq!(door.said, ["200 OK", "A: b", "+hello"]);
+    }
+
+    #[test]
+    fn what_is_there_is_passed_before_the_body_is_read() {
+        let mut door = Notes { body: vec![BodyPart::More(3), BodyPart::Last(0)], ..Default::default() };
+        let wanted = BodyWanted { max: 10 }.frame();
+        let frames = [head(), framed(Kind::Chunk, b"early"), wanted.clone(), wanted, framed(Kind::End, b"")];
+        assert!(matches!(run(&frames, &mut door), Ok(Outcome::Whole)));
+        assert_eq!(door.said, ["200 OK", "A: b", "+early", "pass", "read at most 10", "read at most 10"]);
+    }
+
+    #[test]
+    fn a_body_wanted_without_measure_is_bounded() {
+        let mut door = Notes { body: vec![BodyPart::Last(0)], ..Default::default() };
+        let frames = [BodyWanted { max: u32::MAX }.frame(), head(), framed(Kind::End, b"")];
+        assert!(run(&frames, &mut door).is_ok());
+        assert_eq!(door.said[0], format!("read at most {}", bounds::CHUNK));
+    }
+
+    #[test]
+    fn the_status_names_whose_fault_it_is() {
+        let status = |frames: &[Vec<u8>], body: Vec<BodyPart>| {
+            run(frames, &mut Notes { body, ..Default::default() }).unwrap_err().status()
+        };
+        let wanted = BodyWanted { max: 9 }.frame();
+        assert_eq!(status(&[], vec![]), 502);
+        assert_eq!(status(&[head()], vec![]), 502);
+        assert_eq!(status(&[framed(Kind::End, b"")], vec![]), 502);
+        assert_eq!(status(&[b"\xff\xff\xff\xff\x13".to_vec()], vec![]), 502);
+        assert_eq!(status(&[b"HTTP/1.1 200 OK".to_vec()], vec![]), 502);
+        assert_eq!(status(&[abort(AbortCause::Script)], vec![]), 500);
+        assert_eq!(status(&[wanted.clone(), abort(AbortCause::Application)], vec![BodyPart::TimedOut]), 408);
+        assert_eq!(status(&[wanted.clone(), abort(AbortCause::Body)], vec![BodyPart::Failed]), 400);
+        assert_eq!(status(&[wanted, abort(AbortCause::Script)], vec![BodyPart::Failed]), 500);
+    }
+
+    #[test]
+    fn a_file_without_its_descriptor_is_a_fault() {
+        let file = File { offset: 0, length: 1 }.frame();
+        assert_eq!(run(&[head(), file], &mut Notes::default()).unwrap_err().status(), 502);
+    }
+
+    #[test]
+    fn a_worker_that_did_not_read_the_head_leaves_it_for_another() {
+        let (ours, worker) = UnixStream::pair().unwrap();
+        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
+        channel.send(b"head").unwrap();
+        drop(worker);
+        let mut door = Notes::default();
+        let outcome = Relay::new(&mut channel, &mut door, "site", Duration::ZERO, true).run();
+        assert!(matches!(outcome, Ok(Outcome::Undelivered)));
+    }
+
+    #[test]
+    fn a_client_that_is_gone_ends_the_exchange() {
+        let mut door = Notes { gone: true, body: vec![BodyPart::Last(0)], ..Default::default() };
+        let frames = [head(), BodyWanted { max: 1 }.frame()];
+        assert!(matches!(run(&frames, &mut door), Ok(Outcome::ClientGone)));
+    }
+
+    #[test]
+    fn log_lines_reach_the_log_of_the_request() {
+        let log = Log { level: Level::Warning, text: "careful".into() };
+        let mut door = Notes::default();
+        run(&[log.frame(), head(), framed(Kind::End, b"")], &mut door).unwrap();
+        assert_eq!(door.said[0], "log Warning careful");
+    }
+
+    #[test]
+    fn the_worker_gets_what_the_client_sent() {
+        let (ours, mut worker) = UnixStream::pair().unwrap();
+        let mut door = Notes { body: vec![BodyPart::Last(3)], ..Default::default() };
+        worker.write_all(&BodyWanted { max: 3 }.frame()).unwrap();
+        let answer = std::thread::spawn(move || {
+            let mut got = vec![0; frame::HEADER + 3];
+            worker.read_exact(&mut got).unwrap();
+            worker.write_all(&[head(), framed(Kind::End, b"")].concat()).unwrap();
+            got
+        });
+        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
+        Relay::new(&mut channel, &mut door, "site", Duration::ZERO, false).run().unwrap();
+        assert_eq!(answer.join().unwrap(), framed(Kind::BodyLast, b"\0\0\0"));
+    }
+}
