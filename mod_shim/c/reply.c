@@ -95,7 +95,8 @@ static int finish(void *r_)
 
 /*
  * A bad gateway's error bucket behind a response that has begun keeps the chunk filter from writing
- * the last chunk, and makes mod_http2 reset the stream.
+ * the last chunk, and makes mod_http2 reset the stream. What there is goes out first: in one brigade
+ * with the head, the error bucket would turn the response into an error page, depending on timing.
  */
 static void truncate_(void *r_)
 {
@@ -105,6 +106,7 @@ static void truncate_(void *r_)
 
     r->no_cache = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
+    pass(r);
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
     pass_with(r, apr_bucket_eos_create(alloc));
 }

@@ -149,3 +149,6 @@ fn queue_time_left(errand: &Errand<'_>, begun: Instant) -> Result<Duration, Faul
 fn left(seconds: u32, begun: Instant) -> Option<Duration> {
     Duration::from_secs(seconds.into()).checked_sub(begun.elapsed()).filter(|left| !left.is_zero())
 }
+
+#[cfg(test)]
+mod tests;
