@@ -83,7 +83,6 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
 {
     apr_array_header_t *options = apr_array_make(cmd->temp_pool, 8, sizeof(shim_pair));
     const char *name = ap_getword_conf(cmd->pool, &args);
-    const char *server = cmd->server->is_virtual ? cmd->server->server_hostname : NULL;
     const char *complaint = read_options(cmd->temp_pool, args, options);
     char message[1024];
 
@@ -91,10 +90,15 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
         return "WSGIDaemonProcess takes the name of the process group and its options.";
     if (complaint)
         return apr_pstrdup(cmd->pool, complaint);
-    if (wsgid_draft_group(wsgid_global.draft, name, server, (const shim_pair *)options->elts, options->nelts,
-                          wsgid_speaks(), &wsgid_host, message, sizeof(message)))
-        return NULL;
-    return apr_pstrdup(cmd->pool, message);
+    if (!wsgid_draft_group(wsgid_global.draft, name, (const shim_pair *)options->elts, options->nelts,
+                           wsgid_speaks(), &wsgid_host, message, sizeof(message)))
+        return apr_pstrdup(cmd->pool, message);
+    if (cmd->server->is_virtual) {
+        wsgid_bound *bound = apr_array_push(wsgid_global.bound);
+        bound->group = name;
+        bound->server = cmd->server;
+    }
+    return NULL;
 }
 
 /* A string that only the main server may set; cmd->info is its place in wsgid_global. */

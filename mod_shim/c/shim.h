@@ -121,9 +121,11 @@ typedef struct {
  */
 shim_draft *wsgid_draft_new(void);
 void wsgid_draft_free(shim_draft *draft);
-/* Declares a process group; `server` is the ServerName it is bound to, NULL for all. */
-int wsgid_draft_group(shim_draft *draft, const char *name, const char *server, const shim_pair *options,
-                      size_t count, int speak, const shim_host *host, char *message, size_t room);
+/* Declares a process group. */
+int wsgid_draft_group(shim_draft *draft, const char *name, const shim_pair *options, size_t count, int speak,
+                      const shim_host *host, char *message, size_t room);
+/* Keeps a group for the virtual hosts of one ServerName. */
+void wsgid_draft_bind(shim_draft *draft, const char *name, const char *server);
 /* Is a group of that name declared so far? */
 int wsgid_draft_knows(const shim_draft *draft, const char *name);
 void wsgid_draft_preload(shim_draft *draft, const char *process_group, const char *application_group,

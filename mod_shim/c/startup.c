@@ -40,6 +40,7 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     main_server = NULL;
     memset(&wsgid_global, 0, sizeof(wsgid_global));
+    wsgid_global.bound = apr_array_make(pconf, 4, sizeof(wsgid_bound));
     wsgid_global.draft = wsgid_draft_new();
     apr_pool_cleanup_register(pconf, NULL, drop_draft, apr_pool_cleanup_null);
     return wsgid_global.draft ? OK : HTTP_INTERNAL_SERVER_ERROR;
@@ -79,6 +80,16 @@ static void preload_server(const server_rec *s)
     }
 }
 
+static void bind_groups(void)
+{
+    const wsgid_bound *bound = (const wsgid_bound *)wsgid_global.bound->elts;
+    int i;
+
+    for (i = 0; i < wsgid_global.bound->nelts; ++i)
+        if (bound[i].server->server_hostname)
+            wsgid_draft_bind(wsgid_global.draft, bound[i].group, bound[i].server->server_hostname);
+}
+
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     shim_facts facts = {
@@ -103,6 +114,7 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
         facts.web_gid = getegid();
     }
     main_server = s;
+    bind_groups();
     for (each = s; each; each = each->next)
         preload_server(each);
     wsgid_runtime = wsgid_configure(wsgid_global.draft, &facts, &wsgid_host);

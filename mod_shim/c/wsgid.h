@@ -64,15 +64,21 @@ typedef struct {
     wsgid_settings settings;
 } wsgid_dir_config;
 
+/* A process group and the virtual host that declared it, whose ServerName may stand further down. */
+typedef struct {
+    const char *group;
+    const server_rec *server;
+} wsgid_bound;
+
 /* What only the main server may set, fresh for each reading of the configuration. */
 typedef struct {
     shim_draft *draft;
+    apr_array_header_t *bound; /* of wsgid_bound */
     const char *control_socket;
     const char *python_home;
     const char *python_path;
     const char *python_eggs;
     const char *switch_interval;
-    int restrict_embedded;
 } wsgid_globals;
 
 /* A request of ours between the hooks and the door. */

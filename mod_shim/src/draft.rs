@@ -37,12 +37,7 @@ pub struct Facts {
 
 impl Draft {
     /// Declares a group. `Ok` holds warnings, `Err` the complaints that stop the configuration.
-    pub fn group(
-        &mut self,
-        name: &str,
-        server: Option<&str>,
-        options: Vec<(String, Bytes)>,
-    ) -> Result<Vec<String>, String> {
+    pub fn group(&mut self, name: &str, options: Vec<(String, Bytes)>) -> Result<Vec<String>, String> {
         if self.knows(name) {
             return Err(format!("Name duplicates previous WSGI daemon definition: '{name}'."));
         }
@@ -53,8 +48,15 @@ impl Draft {
         };
         check_identity(&parsed)?;
         let definition = GroupDefinition { name: name.into(), options };
-        self.groups.push((definition, DeclaredGroup { options: parsed, server: server.map(Into::into) }));
+        self.groups.push((definition, DeclaredGroup { options: parsed, server: None }));
         Ok(warnings.iter().map(ToString::to_string).collect())
+    }
+
+    /// Keeps a group for the virtual hosts of one `ServerName`.
+    pub fn bind(&mut self, name: &str, server: &str) {
+        for (_, declared) in self.groups.iter_mut().filter(|(definition, _)| definition.name == name) {
+            declared.server = Some(server.into());
+        }
     }
 
     /// Is a group of that name declared so far?
@@ -161,8 +163,8 @@ mod tests {
     #[test]
     fn a_name_is_declared_once() {
         let mut draft = Draft::default();
-        draft.group("site", None, vec![]).unwrap();
-        assert!(draft.group("site", None, vec![]).unwrap_err().contains("duplicates"));
+        draft.group("site", vec![]).unwrap();
+        assert!(draft.group("site", vec![]).unwrap_err().contains("duplicates"));
         assert!(draft.knows("site"));
         assert!(!draft.knows("other"));
     }
@@ -177,7 +179,7 @@ mod tests {
             (("group", "nosuchgroup"), "no group 'nosuchgroup'"),
             (("supplementary-groups", "root,nosuchgroup"), "no group 'nosuchgroup'"),
         ] {
-            let error = draft.group("g", None, options(&[option])).unwrap_err();
+            let error = draft.group("g", options(&[option])).unwrap_err();
             assert!(error.contains(complaint), "{error}");
         }
     }
@@ -185,8 +187,8 @@ mod tests {
     #[test]
     fn a_group_without_a_python_home_gets_the_servers() {
         let mut draft = Draft::default();
-        draft.group("own", None, options(&[("python-home", "/opt/a")])).unwrap();
-        draft.group("plain", None, vec![]).unwrap();
+        draft.group("own", options(&[("python-home", "/opt/a")])).unwrap();
+        draft.group("plain", vec![]).unwrap();
         let facts = Facts {
             python_home: Some("/opt/b".into()),
             python_path: Some("/x:/y".into()),
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn a_pool_preloads_one_script_and_no_directory() {
         let mut draft = Draft::default();
-        draft.group("g", None, vec![]).unwrap();
+        draft.group("g", vec![]).unwrap();
         draft.preload("g", "", b"/a.wsgi");
         draft.preload("g", "", b"/b.wsgi");
         draft.preload("g", "x", b"/srv/apps/");

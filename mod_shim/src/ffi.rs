@@ -125,7 +125,6 @@ unsafe extern "C" fn wsgid_draft_free(draft: *mut Draft) {
 unsafe extern "C" fn wsgid_draft_group(
     draft: *mut Draft,
     name: *const c_char,
-    server: *const c_char,
     options: *const c::shim_pair,
     count: usize,
     speak: c_int,
@@ -135,13 +134,13 @@ unsafe extern "C" fn wsgid_draft_group(
 ) -> c_int {
     fence(0, || {
         // SAFETY: the promises above.
-        let (draft, name, server, options) =
-            unsafe { (&mut *draft, text(name).unwrap_or_default(), text(server), pairs(options, count)) };
+        let (draft, name, options) =
+            unsafe { (&mut *draft, text(name).unwrap_or_default(), pairs(options, count)) };
         let options = options
             .into_iter()
             .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), Bytes::copy_from_slice(value)))
             .collect();
-        match draft.group(&name, server.as_deref(), options) {
+        match draft.group(&name, options) {
             Ok(warnings) => {
                 if speak != 0 {
                     let lines = warnings.into_iter().map(|line| (Level::Warning, line)).collect();
@@ -157,6 +156,19 @@ unsafe extern "C" fn wsgid_draft_group(
             }
         }
     })
+}
+
+/// # Safety
+/// `draft` is live and unshared, the strings end in NUL.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wsgid_draft_bind(draft: *mut Draft, name: *const c_char, server: *const c_char) {
+    fence((), || {
+        // SAFETY: the promises above.
+        let (draft, name, server) = unsafe { (&mut *draft, text(name), text(server)) };
+        if let (Some(name), Some(server)) = (name, server) {
+            draft.bind(&name, &server);
+        }
+    });
 }
 
 /// # Safety
