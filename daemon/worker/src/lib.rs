@@ -1,0 +1,76 @@
+//! `_wsgid`, the extension that makes a plain Python a worker of mod_wsgid.
+//!
+//! The launcher executes the interpreter of the group's own environment, which loads this extension
+//! and calls [`life::main`]. From then on request threads wait for Apache's children to connect and
+//! turn frames into calls of a WSGI application (PEP 3333), and its answers into frames.
+//!
+//! ```text
+//! life      take over, get ready, wait for the end, drain       outfit, control, worker, python/*.py
+//! serve     a request thread: wait, serve, settle               kept, connection
+//! request   a head becomes a call and an ending                 scripts, environ, start, respond
+//! talk      one request's frames, in turn                       input, errors, stdio
+//! ```
+//!
+//! Without Python, and tested without it: [`body`], [`length`], [`lines`]. All that is unsafe: [`sys`].
+//! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
+//! with the GIL held, and nobody touches Python with a lock held.
+
+mod body;
+mod connection;
+mod control;
+mod environ;
+mod errors;
+mod headers;
+mod input;
+mod journal;
+mod kept;
+mod length;
+mod life;
+mod lines;
+mod outfit;
+mod python;
+mod request;
+mod respond;
+mod scripts;
+mod serve;
+mod start;
+mod stdio;
+mod sys;
+mod talk;
+mod worker;
+
+use pyo3::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A panic elsewhere ended one request; what the lock guards is whole enough for the others.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the embedded Python calls.
+#[pymodule]
+mod _wsgid {
+    #[pymodule_export]
+    use crate::errors::ErrorLog;
+    #[pymodule_export]
+    use crate::input::Input;
+    #[pymodule_export]
+    use crate::life::main;
+    #[pymodule_export]
+    use crate::serve::serve;
+    #[pymodule_export]
+    use crate::stdio::{emit, flush};
+
+    /// In a forked child: lets go of everything that is the worker's.
+    #[pyo3::pyfunction]
+    fn abandon() {
+        crate::worker::abandon_in_child();
+    }
+
+    /// Asks the supervisor to replace this worker, since its code has changed.
+    #[pyo3::pyfunction]
+    #[pyo3(signature = (reason, /))]
+    fn want_reload(py: pyo3::Python<'_>, reason: &str) {
+        py.detach(|| crate::worker::want_reload(reason));
+    }
+}

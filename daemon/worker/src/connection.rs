@@ -1,0 +1,177 @@
+//! One connection from an Apache child: frames in, frames out, and the buffers that outlive a request.
+//!
+//! The socket blocks. Between requests it is read without waiting; during one the exchange says whose
+//! turn it is, and then waiting is right.
+
+use crate::kept::Kept;
+use crate::sys;
+use bytes::BytesMut;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use wsgid_proto::frame::{self, Frame, Kind};
+use wsgid_proto::request::RequestHead;
+use wsgid_proto::{DecodeError, Message};
+
+/// Room for one receive: most heads fit.
+const ROOM: usize = 16 << 10;
+/// A buffer that once grew over this is not kept for the next request.
+const KEPT_BUFFER: usize = 256 << 10;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The peer closed between two frames.
+    #[error("the peer has gone")]
+    Closed,
+    /// The peer closed within a frame.
+    #[error("the peer has gone in the middle of a message")]
+    Torn,
+    /// A system call failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Not a frame.
+    #[error("{0}")]
+    Frame(#[from] frame::FrameError),
+    /// Not the message it should be.
+    #[error("{0}")]
+    Message(#[from] DecodeError),
+    /// Not this message's turn.
+    #[error("{0}")]
+    Turn(#[from] wsgid_proto::exchange::OutOfTurn),
+    /// More was sent than was asked for.
+    #[error("the peer sent on while it was our turn")]
+    Eager,
+}
+
+/// A connection at its seat among the kept ones.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+    seat: usize,
+    kept: &'static Kept,
+    input: BytesMut,
+    out: Vec<u8>,
+}
+
+impl Connection {
+    /// A new one that has been given a seat.
+    pub(crate) fn new(stream: UnixStream, seat: usize, kept: &'static Kept) -> Self {
+        Self { stream, seat, kept, input: BytesMut::new(), out: Vec::new() }
+    }
+
+    /// Its place among the kept ones.
+    pub(crate) fn seat(&self) -> usize {
+        self.seat
+    }
+
+    /// Takes no more; what has arrived stays readable, a later write of the peer fails at once.
+    pub(crate) fn close_reading(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Read);
+    }
+
+    /// A request's head, once all of it is there; never waits.
+    pub(crate) fn head(&mut self) -> Result<Option<RequestHead>, Broken> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.input)? {
+                let head = RequestHead::from_frame(frame)?;
+                return if self.input.is_empty() { Ok(Some(head)) } else { Err(Broken::Eager) };
+            }
+            match self.receive(ROOM, false) {
+                Err(Broken::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                other => other?,
+            }
+        }
+    }
+
+    /// The next frame, waited for.
+    pub(crate) fn frame(&mut self) -> Result<Frame, Broken> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.input)? {
+                return if self.input.is_empty() { Ok(frame) } else { Err(Broken::Eager) };
+            }
+            self.receive(ROOM, true)?;
+        }
+    }
+
+    /// One receive, of at least `room` bytes of room: a frame that is under way has reserved more.
+    fn receive(&mut self, room: usize, wait: bool) -> Result<(), Broken> {
+        loop {
+            match sys::receive(self.stream.as_fd(), &mut self.input, room, wait) {
+                Ok(0) if self.input.is_empty() => return Err(Broken::Closed),
+                Ok(0) => return Err(Broken::Torn),
+                Ok(_) => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Appends a frame to what goes out with the next [`Connection::flush`].
+    pub(crate) fn put(&mut self, kind: Kind, payload: &[u8]) {
+        frame::put(&mut self.out, kind, payload);
+    }
+
+    /// Sends all that was put.
+    pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+        let sent = self.send(&[&self.out], None);
+        self.out.clear();
+        self.out.shrink_to(KEPT_BUFFER);
+        sent
+    }
+
+    /// Sends all that was put and one more frame, whose payload is not copied.
+    pub(crate) fn flush_with(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Broken> {
+        self.out.extend_from_slice(&frame::header(kind, payload.len()));
+        let sent = self.send(&[&self.out, payload], None);
+        self.out.clear();
+        sent
+    }
+
+    /// Sends all that was put, then one frame in a message of its own on which a descriptor rides.
+    pub(crate) fn flush_with_descriptor(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<(), Broken> {
+        self.flush()?;
+        self.put(kind, payload);
+        let sent = self.send(&[&self.out], Some(descriptor));
+        self.out.clear();
+        sent
+    }
+
+    fn send(&self, pieces: &[&[u8]], mut descriptor: Option<BorrowedFd<'_>>) -> Result<(), Broken> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut slices[..];
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let numbers: Vec<_> = descriptor.iter().map(|fd| fd.as_raw_fd()).collect();
+            let rights = [ControlMessage::ScmRights(&numbers)];
+            let rights = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
+            match sendmsg::<()>(self.stream.as_raw_fd(), left, rights, MsgFlags::MSG_NOSIGNAL, None) {
+                Ok(sent) => {
+                    IoSlice::advance_slices(&mut left, sent);
+                    descriptor = None;
+                }
+                Err(nix::Error::EINTR) => {}
+                Err(e) => return Err(io::Error::from(e).into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.kept.vacate(self.seat);
+    }
+}

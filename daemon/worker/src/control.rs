@@ -1,0 +1,91 @@
+//! The conversation with the supervisor: Ready and ReloadWanted go out, Retire comes in.
+
+use crate::{journal, sys};
+use bytes::BytesMut;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wsgid_proto::frame::{self, Kind};
+use wsgid_proto::launch::{Ready, ReloadWanted};
+use wsgid_proto::{Message, bounds};
+
+/// The worker's end of the control socket.
+#[derive(Debug)]
+pub(crate) struct Control {
+    stream: UnixStream,
+    input: Mutex<BytesMut>,
+    sending: Mutex<()>,
+    reload_wanted: AtomicBool,
+}
+
+/// What the supervisor wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Nothing yet.
+    None,
+    /// Finish and end.
+    Retire,
+    /// It is gone, or talks nonsense; either way nobody looks after this worker any more.
+    Gone,
+}
+
+impl Control {
+    /// Takes over the socket.
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        let input = Mutex::new(BytesMut::new());
+        Self { stream, input, sending: Mutex::new(()), reload_wanted: AtomicBool::new(false) }
+    }
+
+    /// Tells that requests may come.
+    pub(crate) fn ready(&self, loaded: bool) {
+        self.send(&Ready { loaded }.frame());
+    }
+
+    /// Tells, once in this worker's life, that its code is no longer what is on disk.
+    pub(crate) fn reload_wanted(&self, reason: &str) {
+        if !self.reload_wanted.swap(true, Ordering::AcqRel) {
+            let reason = reason.chars().take(bounds::SMALL / 8).collect();
+            self.send(&ReloadWanted { reason }.frame());
+        }
+    }
+
+    /// A supervisor that is gone is noticed where its word is awaited, so errors end here.
+    fn send(&self, frame: &[u8]) {
+        let _turn = crate::locked(&self.sending);
+        let _ = (&self.stream).write_all(frame);
+    }
+
+    /// Reads what is there, without waiting.
+    pub(crate) fn listen(&self) -> Word {
+        let mut input = crate::locked(&self.input);
+        loop {
+            match frame::take(&mut input) {
+                Ok(Some(frame)) if frame.kind == Kind::Retire => return Word::Retire,
+                Ok(Some(frame)) => {
+                    journal::note(&format!("the supervisor said {:?}, which is not for workers", frame.kind));
+                    return Word::Gone;
+                }
+                Ok(None) => {}
+                Err(fault) => {
+                    journal::note(&format!("the supervisor's words: {fault}"));
+                    return Word::Gone;
+                }
+            }
+            match sys::receive(self.stream.as_fd(), &mut input, bounds::SMALL, false) {
+                Ok(0) => return Word::Gone,
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Word::None,
+                Err(_) => return Word::Gone,
+            }
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

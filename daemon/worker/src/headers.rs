@@ -1,0 +1,68 @@
+//! From the arguments of `start_response` to a response head, checked as PEP 3333 and RFC 9110 ask.
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
+use wsgid_proto::bounds;
+use wsgid_proto::response::{ResponseHead, valid_name, valid_reason, valid_value};
+
+/// The head that the application asks for.
+pub(crate) fn response_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+    let line = text(status, "status")?;
+    let Some((code, reason)) = status_line(&line) else {
+        return Err(PyValueError::new_err(format!(
+            "status must be three digits, a space and a reason without control characters, not {}",
+            status.repr()?
+        )));
+    };
+    let list = headers.cast::<PyList>().map_err(|_| wrong_type("headers", "list", headers))?;
+    if list.len() > bounds::PAIRS {
+        return Err(PyValueError::new_err("the response has too many headers"));
+    }
+    let headers = list.iter().map(|item| header(&item)).collect::<PyResult<_>>()?;
+    Ok(ResponseHead { status: code, reason: line.slice_ref(reason), headers })
+}
+
+/// `200 OK`, or a bare `200` as mod_wsgi takes it since 6.0.
+fn status_line(line: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = line.split_at_checked(3)?;
+    let code = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
+    let code = code.parse().ok().filter(|code| *code >= 100)?;
+    let reason = if rest.is_empty() { rest } else { rest.strip_prefix(b" ")? };
+    valid_reason(reason).then_some((code, reason))
+}
+
+fn header(item: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {
+    let pair = item.cast::<PyTuple>().map_err(|_| wrong_type("a header", "tuple", item))?;
+    if pair.len() != 2 {
+        return Err(PyValueError::new_err(format!("a header must be a tuple of 2, not of {}", pair.len())));
+    }
+    let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
+    let (raw_name, raw_value) = (text(&name, "a header's name")?, text(&value, "a header's value")?);
+    if !valid_name(&raw_name) {
+        return Err(PyValueError::new_err(format!(
+            "header name {} is empty, or has a control character, a colon or a space",
+            name.repr()?
+        )));
+    }
+    if !valid_value(&raw_value) {
+        return Err(PyValueError::new_err(format!(
+            "value of header {} has a line break or NUL: {}",
+            name.repr()?,
+            value.repr()?
+        )));
+    }
+    Ok((raw_name, raw_value))
+}
+
+/// The bytes of a native string; anything beyond latin-1 raises `UnicodeEncodeError`.
+fn text(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Bytes> {
+    let native = value.cast::<PyString>().map_err(|_| wrong_type(what, "str", value))?;
+    Ok(Bytes::copy_from_slice(crate::sys::latin1_bytes(native)?.as_bytes()))
+}
+
+fn wrong_type(what: &str, due: &str, got: &Bound<'_, PyAny>) -> PyErr {
+    let found = got.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+    PyTypeError::new_err(format!("{what} must be {due}, not {found}"))
+}

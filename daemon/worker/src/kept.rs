@@ -1,0 +1,209 @@
+//! The kept connections and the door they come through, as one epoll set that all request threads
+//! wait on. Each event is handed to one thread, which owns the connection until it rests again.
+//!
+//! Seats bound how many connections there are. Resting ones are in their seat; one that a thread works
+//! on has left it empty but reserved. When the worker stops, the door and every connection are shut
+//! for reading: what had arrived is served like ever, then each reads its end, and the room empties.
+
+use crate::connection::Connection;
+use crate::{journal, locked, sys};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt::PeerCredentials};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+/// More connections than an httpd has threads would be odd; beyond it they are closed.
+const SEATS: usize = 1024;
+const BELL: u64 = u64::MAX;
+const DOOR: u64 = u64::MAX - 1;
+/// With no descriptor left there is nothing to do but to wait for one.
+const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
+
+/// What there is to do.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A connection has something to read.
+    Readable(Connection),
+    /// Somebody is at the door: call [`Kept::welcome`].
+    Door,
+    /// Leave.
+    Bell,
+}
+
+/// The door and all connections.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    epoll: Epoll,
+    bell: EventFd,
+    door: UnixListener,
+    door_left: AtomicBool,
+    peers: [u32; 3],
+    stopping: AtomicBool,
+    seats: Mutex<Seats>,
+    /// The descriptor behind each seat, readable without a lock by a forked child.
+    numbers: Box<[AtomicI32]>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    resting: Vec<Option<Connection>>,
+    free: Vec<usize>,
+}
+
+impl Kept {
+    /// Begins with an open door, through which only these users may come.
+    pub(crate) fn new(door: UnixListener, peers: [u32; 3]) -> io::Result<Self> {
+        door.set_nonblocking(true)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        epoll.add(&door, once(DOOR))?;
+        let seats = Seats { resting: (0..SEATS).map(|_| None).collect(), free: (0..SEATS).rev().collect() };
+        Ok(Self {
+            epoll,
+            bell,
+            door,
+            door_left: AtomicBool::new(false),
+            peers,
+            stopping: AtomicBool::new(false),
+            seats: Mutex::new(seats),
+            numbers: (0..SEATS).map(|_| AtomicI32::new(-1)).collect(),
+        })
+    }
+
+    /// Waits until there is something for this thread to do.
+    pub(crate) fn wait(&self) -> io::Result<Event> {
+        let mut events = [EpollEvent::empty()];
+        loop {
+            match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(e) => return Err(e.into()),
+            }
+            match events[0].data() {
+                BELL => return Ok(Event::Bell),
+                DOOR => return Ok(Event::Door),
+                seat => {
+                    let seat = usize::try_from(seat).unwrap_or(usize::MAX);
+                    let resting = locked(&self.seats).resting.get_mut(seat).and_then(Option::take);
+                    if let Some(connection) = resting {
+                        return Ok(Event::Readable(connection));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets one peer in, if it may. The door is watched again before this returns.
+    pub(crate) fn welcome(&'static self) -> Option<Connection> {
+        // Looked at first: nobody comes through a shut door, so one at which nobody waits is done with.
+        let stopping = self.stopping.load(Ordering::Acquire);
+        let accepted = self.door.accept();
+        match &accepted {
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                journal::note("no descriptors are left for another connection");
+                std::thread::sleep(NO_DESCRIPTORS_PAUSE);
+            }
+            Err(e) if stopping && e.kind() == io::ErrorKind::WouldBlock => self.leave_door(),
+            _ => {}
+        }
+        if !self.door_left.load(Ordering::Acquire) {
+            // Failing to watch the door would mean to serve the kept connections only; say so.
+            if let Err(e) = self.epoll.modify(&self.door, &mut once(DOOR)) {
+                journal::note(&format!("the listening socket cannot be watched: {e}"));
+            }
+        }
+        self.seat(accepted.ok()?.0)
+    }
+
+    fn seat(&'static self, stream: UnixStream) -> Option<Connection> {
+        let peer = getsockopt(&stream, PeerCredentials).ok()?.uid();
+        if !self.peers.contains(&peer) {
+            journal::note(&format!("a connection by user {peer} is refused"));
+            return None;
+        }
+        let Some(seat) = locked(&self.seats).free.pop() else {
+            journal::note(&format!("a connection is refused: {SEATS} are kept already"));
+            return None;
+        };
+        self.numbers[seat].store(stream.as_raw_fd(), Ordering::Release);
+        let connection = Connection::new(stream, seat, self);
+        // Added while deaf, so that all that follows is the same for new and old connections.
+        let deaf = EpollEvent::new(EpollFlags::EPOLLONESHOT, seat as u64);
+        if let Err(e) = self.epoll.add(&connection, deaf) {
+            journal::note(&format!("a connection cannot be watched: {e}"));
+            return None;
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            connection.close_reading();
+        }
+        Some(connection)
+    }
+
+    /// Puts a connection back into its seat until it is readable again.
+    pub(crate) fn rest(&self, connection: Connection) {
+        let seat = connection.seat();
+        // The lock is held until the connection is watched: until then it may be neither taken nor
+        // missed by `stop`.
+        let mut seats = locked(&self.seats);
+        if self.stopping.load(Ordering::Acquire) {
+            connection.close_reading();
+        }
+        let watched = self.epoll.modify(&connection, &mut once(seat as u64));
+        if watched.is_ok() {
+            seats.resting[seat] = Some(connection);
+        } else {
+            drop(seats);
+            drop(connection);
+        }
+    }
+
+    /// A connection is about to close.
+    pub(crate) fn vacate(&self, seat: usize) {
+        self.numbers[seat].store(-1, Ordering::Release);
+        locked(&self.seats).free.push(seat);
+    }
+
+    /// Takes nothing new. What has arrived is still served.
+    pub(crate) fn stop(&self) {
+        let seats = locked(&self.seats);
+        // From here on connecting is refused, while those who wait are still let in.
+        let _ = shutdown(self.door.as_raw_fd(), Shutdown::Read);
+        self.stopping.store(true, Ordering::Release);
+        seats.resting.iter().flatten().for_each(Connection::close_reading);
+    }
+
+    /// After [`Kept::stop`]: has everybody left?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.door_left.load(Ordering::Acquire) && locked(&self.seats).free.len() == SEATS
+    }
+
+    /// Sends every thread home that waits, or will.
+    pub(crate) fn ring(&self) {
+        let _ = self.bell.write(1);
+    }
+
+    fn leave_door(&self) {
+        self.door_left.store(true, Ordering::Release);
+        let _ = self.epoll.delete(&self.door);
+    }
+
+    /// In a forked child: lets go of everything that would keep Apache waiting for a worker that is
+    /// gone. Takes no lock, since the thread that holds it was not forked along.
+    pub(crate) fn abandon_in_child(&self) {
+        let own = [self.door.as_raw_fd(), self.epoll.0.as_fd().as_raw_fd(), self.bell.as_fd().as_raw_fd()];
+        let kept = self.numbers.iter().map(|number| number.load(Ordering::Acquire));
+        own.into_iter().chain(kept).filter(|&number| number >= 0).for_each(sys::close_in_child);
+    }
+}
+
+/// One event, then deaf until armed again: so that one thread has it.
+fn once(data: u64) -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, data)
+}

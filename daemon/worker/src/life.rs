@@ -1,0 +1,152 @@
+//! The worker's life as its main thread sees it: take over, get ready, wait for the word to end, let
+//! the requests end, end.
+//!
+//! From the word on a deadline runs that nothing can stop: a thread without Python ends the process,
+//! whatever Python does.
+
+use crate::control::Word;
+use crate::worker::Worker;
+use crate::{journal, outfit, python, request, sys};
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{pipe2, read};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+/// How often a draining worker looks whether it is done.
+const LOOK: Duration = Duration::from_millis(10);
+/// Even after the time for requests is up, what has arrived gets so long to be taken notice of.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// The whole life; returns only if it could not begin.
+#[pyfunction]
+pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
+    let fault = |e: &dyn std::fmt::Display| PyRuntimeError::new_err(format!("the worker cannot begin: {e}"));
+    let outfit = outfit::take_over().map_err(|e| fault(&e))?;
+    let (wakeup, wakeup_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|e| fault(&e))?;
+    let worker = Worker::install(outfit).map_err(|e| fault(&e))?;
+    let runtime = python::runtime(py)?;
+    let wrapper = python::files(py)?.getattr("FileWrapper")?;
+    runtime.call_method1("prepare", (plan(py, worker, &wakeup_end)?, wrapper))?;
+    let loaded = preload(py, worker)?;
+    let plan = &worker.plan;
+    runtime.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
+    let end = py.detach(|| {
+        worker.control.ready(loaded);
+        wait_for_the_end(worker, &wakeup);
+        drain(worker)
+    });
+    let finished =
+        runtime.call_method1("finish", (end.saturating_duration_since(Instant::now()).as_secs_f64(),));
+    if let Err(error) = finished {
+        journal::note(&format!("the end was not clean: {error}"));
+    }
+    sys::leave(0)
+}
+
+/// The parts of the plan that Python needs.
+fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bound<'py, PyDict>> {
+    let plan = &worker.plan;
+    let paths = PyList::new(py, plan.python_path.iter().map(|path| OsStr::from_bytes(path)))?;
+    let dict = PyDict::new(py);
+    dict.set_item("home", OsStr::from_bytes(&plan.home))?;
+    dict.set_item("python_path", paths)?;
+    dict.set_item("switch_interval", plan.switch_interval)?;
+    dict.set_item("process_group", &plan.process_group)?;
+    dict.set_item("application_group", &plan.application_group)?;
+    dict.set_item("processes", worker.processes())?;
+    dict.set_item("threads", plan.threads)?;
+    dict.set_item("wakeup", wakeup.as_raw_fd())?;
+    Ok(dict)
+}
+
+/// Imports the script that the plan names. A failure is told, and the worker serves all the same: the
+/// next request tries again and has the traceback in its own log.
+fn preload(py: Python<'_>, worker: &Worker) -> PyResult<bool> {
+    let script = &worker.plan.preload;
+    if script.is_empty() {
+        return Ok(true);
+    }
+    let load = python::scripts(py)?.getattr("load")?;
+    let loaded = python::runtime(py)?.call_method1("preload", (load, OsStr::from_bytes(script)));
+    let Err(error) = loaded else { return Ok(true) };
+    let path = String::from_utf8_lossy(script);
+    request::describe(py, &error, &path)?
+        .as_bytes()
+        .trim_ascii_end()
+        .split(|&b| b == b'\n')
+        .for_each(journal::line);
+    Ok(false)
+}
+
+/// Until the supervisor's word, the supervisor's end, or a signal.
+fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd) {
+    loop {
+        let mut ready = [
+            PollFd::new(worker.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(wakeup.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Err(e) = poll(&mut ready, PollTimeout::NONE) {
+            if e == nix::Error::EINTR {
+                continue;
+            }
+            journal::note(&format!("the worker ends: waiting for the supervisor: {e}"));
+            return;
+        }
+        if is_called(wakeup) || worker.control.listen() != Word::None {
+            return;
+        }
+    }
+}
+
+/// Python's handler in C writes the number of every signal that has a handler; ours are these.
+fn is_called(wakeup: &OwnedFd) -> bool {
+    let mut numbers = [0; 64];
+    let ending = |number: &u8| [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1].contains(&i32::from(*number));
+    read(wakeup, &mut numbers).is_ok_and(|got| numbers[..got].iter().any(ending))
+}
+
+/// Lets what has been sent be served, and closes the door. Returns when the process should be gone.
+fn drain(worker: &'static Worker) -> Instant {
+    let grace = Duration::from_secs(worker.plan.shutdown_seconds.into());
+    let deadline = Instant::now() + grace;
+    reap_after(grace + Duration::from_secs(1));
+    // The supervisor has done so before it says Retire; a signal from elsewhere has not.
+    worker.mark_draining();
+    until(deadline, || worker.is_idle());
+    worker.kept.stop();
+    let last_call = deadline.max(Instant::now() + LAST_CALL);
+    if !until(last_call, || worker.kept.is_empty() && worker.is_inactive()) {
+        journal::note("requests are still running and are left behind");
+    }
+    worker.kept.ring();
+    deadline
+}
+
+fn until(deadline: Instant, done: impl Fn() -> bool) -> bool {
+    while !done() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    true
+}
+
+/// The deadline that holds even if Python never gives the GIL back.
+fn reap_after(time: Duration) {
+    let reaper = std::thread::Builder::new().name("wsgid-reaper".into()).spawn(move || {
+        std::thread::sleep(time);
+        journal::note("the time to end is up");
+        sys::leave(0)
+    });
+    if reaper.is_err() {
+        // No thread to be had: then the kernel's alarm, whose default is to end the process.
+        nix::unistd::alarm::set(u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1));
+    }
+}

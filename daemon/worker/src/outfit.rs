@@ -1,0 +1,73 @@
+//! What the worker is born with: the descriptors of the launch contract and the plan behind one of
+//! them. Nothing here needs Python.
+
+use crate::sys;
+use bytes::BytesMut;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::net::{UnixListener, UnixStream};
+use wsgid_proto::board::{Board, NotABoard};
+use wsgid_proto::launch::{self, WorkerPlan};
+use wsgid_proto::{DecodeError, Message, bounds, frame};
+
+/// Everything that came across `exec`.
+pub(crate) struct Outfit {
+    /// What this worker is to be.
+    pub(crate) plan: WorkerPlan,
+    /// Where its claims are counted.
+    pub(crate) board: Board<'static>,
+    /// To the supervisor.
+    pub(crate) control: UnixStream,
+    /// Where the shims connect.
+    pub(crate) listener: UnixListener,
+}
+
+/// The launch contract was not kept; the worker cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misfit {
+    /// A descriptor is missing or unusable.
+    #[error("descriptor {0}, the {1}: {2}")]
+    Descriptor(i32, &'static str, std::io::Error),
+    /// The plan's file ends before its frame does, or goes on after it.
+    #[error("the plan is not one whole frame")]
+    Ragged,
+    /// The plan's frame is none.
+    #[error("the plan: {0}")]
+    Frame(#[from] frame::FrameError),
+    /// The plan does not decode.
+    #[error("the plan: {0}")]
+    Plan(#[from] DecodeError),
+    /// The board is none, or has no such slot.
+    #[error("the board: {0}")]
+    Board(#[from] NotABoard),
+}
+
+/// Takes everything over. The extension is mapped by now, so its file is closed.
+pub(crate) fn take_over() -> Result<Outfit, Misfit> {
+    let fault = |number, what| move |e| Misfit::Descriptor(number, what, e);
+    drop(sys::adopt(launch::EXTENSION_FD));
+    let control = sys::adopt(launch::CONTROL_FD).map_err(fault(launch::CONTROL_FD, "control socket"))?;
+    let listener = sys::adopt(launch::LISTEN_FD).map_err(fault(launch::LISTEN_FD, "listening socket"))?;
+    let board = sys::adopt(launch::BOARD_FD)
+        .and_then(|file| sys::map_board(&file))
+        .map_err(fault(launch::BOARD_FD, "board"))?;
+    let mut bytes = Vec::new();
+    sys::adopt(launch::WORKER_PLAN_FD)
+        .and_then(|file| File::from(file).take(bounds::PLAN as u64 + 64).read_to_end(&mut bytes))
+        .map_err(fault(launch::WORKER_PLAN_FD, "plan"))?;
+    let plan = read_plan(&bytes)?;
+    let board = Board::open(board)?;
+    if board.slot(plan.slot as usize).is_none() {
+        return Err(NotABoard.into());
+    }
+    Ok(Outfit { plan, board, control: control.into(), listener: listener.into() })
+}
+
+fn read_plan(bytes: &[u8]) -> Result<WorkerPlan, Misfit> {
+    let mut input = BytesMut::from(bytes);
+    let frame = frame::take(&mut input)?.ok_or(Misfit::Ragged)?;
+    if !input.is_empty() {
+        return Err(Misfit::Ragged);
+    }
+    Ok(WorkerPlan::from_frame(frame)?)
+}

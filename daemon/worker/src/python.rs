@@ -1,0 +1,46 @@
+//! The parts of the worker that are written in Python: what is said more clearly there, and is not
+//! on the way of every request.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use std::ffi::CString;
+
+struct Embedded {
+    name: &'static str,
+    source: &'static str,
+    module: PyOnceLock<Py<PyModule>>,
+}
+
+impl Embedded {
+    const fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, module: PyOnceLock::new() }
+    }
+
+    fn get<'py>(&'static self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+        let module = self.module.get_or_try_init(py, || {
+            let text = |text: &str| CString::new(text);
+            let file = format!("<wsgid {}>", self.name);
+            PyModule::from_code(py, &text(self.source)?, &text(&file)?, &text(self.name)?).map(Bound::unbind)
+        })?;
+        Ok(module.bind(py))
+    }
+}
+
+static RUNTIME: Embedded = Embedded::new("_wsgid_runtime", include_str!("python/runtime.py"));
+static SCRIPTS: Embedded = Embedded::new("_wsgid_scripts", include_str!("python/scripts.py"));
+static FILES: Embedded = Embedded::new("_wsgid_files", include_str!("python/files.py"));
+
+/// Beginning and end of the worker.
+pub(crate) fn runtime<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    RUNTIME.get(py)
+}
+
+/// Loading scripts, and describing failures.
+pub(crate) fn scripts<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    SCRIPTS.get(py)
+}
+
+/// `wsgi.file_wrapper`.
+pub(crate) fn files<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    FILES.get(py)
+}

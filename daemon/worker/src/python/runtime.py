@@ -1,0 +1,209 @@
+"""Makes this interpreter a worker, and ends it.
+
+Runs once on each side of a worker's life, never while a request is served.
+"""
+
+import atexit
+import io
+import os
+import signal
+import site
+import sys
+import threading
+import time
+import traceback
+import types
+
+import _wsgid
+
+# What ends a worker from outside, beside a word of the supervisor.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+set_signal = signal.signal
+worker_pid = os.getpid()
+preloading = False
+
+
+class Stream(io.RawIOBase):
+    """What lies under sys.stdout and sys.stderr: bytes that go to the log they belong to."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        data = bytes(data)
+        _wsgid.emit(data)
+        return len(data)
+
+    def flush(self):
+        if not self.closed:
+            _wsgid.flush()
+
+
+def prepare(plan, file_wrapper):
+    """Everything that must be so before the first line of the application runs."""
+    sys.argv = ['mod_wsgi']
+    install_streams()
+    install_modules(plan, file_wrapper)
+    install_paths(plan['home'], plan['python_path'])
+    if plan['switch_interval'] > 0:
+        sys.setswitchinterval(plan['switch_interval'])
+    os.register_at_fork(after_in_child=after_fork_in_child)
+    install_signals(plan['wakeup'])
+
+
+def install_streams():
+    # Written through, so that nothing waits in the wrapper; whole lines are made further down. Python's
+    # own line buffering would flush, and so end, an unfinished line behind each finished one.
+    for name in ('stdout', 'stderr'):
+        stream = io.TextIOWrapper(Stream(), encoding='utf-8', errors='backslashreplace', write_through=True)
+        stream.mode = 'w'
+        setattr(sys, name, stream)
+        setattr(sys, '__%s__' % name, stream)
+
+
+def install_modules(plan, file_wrapper):
+    module = types.ModuleType('mod_wsgi', 'What mod_wsgi tells its applications.')
+    module.version = (6, 0, 5)
+    module.process_group = plan['process_group']
+    module.application_group = plan['application_group']
+    module.maximum_processes = plan['processes']
+    module.threads_per_process = plan['threads']
+    module.FileWrapper = file_wrapper
+    sys.modules['mod_wsgi'] = module
+
+    apache = types.ModuleType('apache', 'What mod_wsgi tells of its Apache.')
+    apache.version = (2, 4, 0)
+    apache.maximum_processes = plan['processes']
+    apache.threads_per_process = plan['threads']
+    apache.description = 'Apache/2.4'
+    sys.modules['apache'] = apache
+
+
+def install_paths(home, directories):
+    """As mod_wsgi: .pth files count, and what they add comes before what was there."""
+    before = set(sys.path)
+    for directory in directories:
+        try:
+            site.addsitedir(directory)
+        except Exception:
+            report('python-path: %s' % directory)
+    added = [entry for entry in sys.path if entry not in before]
+    sys.path[:] = added + [entry for entry in sys.path if entry in before]
+    if home:
+        sys.path.insert(0, home)
+
+
+def install_signals(wakeup):
+    # The handler in C writes to the pipe, whichever thread the signal hits: that wakes the main thread
+    # out of its poll. The handler in Python is there only so that there is one in C.
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    for number in ENDING:
+        set_signal(number, on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.signal = refuse_handler
+
+
+def on_signal(number, frame):
+    if preloading:
+        raise SystemExit('ended by a signal before it was ready')
+
+
+def refuse_handler(signalnum, handler):
+    """Stands in for signal.signal(): signals belong to the worker, not to the application."""
+    if os.getpid() != worker_pid:
+        return set_signal(signalnum, handler)
+    sys.stderr.write('wsgid: signal.signal(%s) by the application is ignored\n' % (signalnum,))
+    return handler
+
+
+def after_fork_in_child():
+    """A forked child has neither requests nor a supervisor."""
+    _wsgid.abandon()
+    signal.signal = set_signal
+    signal.set_wakeup_fd(-1)
+    for number in ENDING:
+        if signal.getsignal(number) is on_signal:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            set_signal(number, default)
+
+
+def preload(load, script):
+    """Imports the script that the pool is for. True if that went well."""
+    global preloading
+    preloading = True
+    try:
+        load(script)
+        return True
+    finally:
+        preloading = False
+
+
+def start(threads, stack_size, watching):
+    """Starts the request threads. Fewer than asked for is a complaint, none is an end."""
+    if stack_size:
+        try:
+            threading.stack_size(stack_size)
+        except (ValueError, RuntimeError):
+            report('stack-size: %d' % stack_size)
+    try:
+        for number in range(1, threads + 1):
+            name = 'wsgid-%d' % number
+            threading.Thread(target=_wsgid.serve, args=(number,), name=name, daemon=True).start()
+    except RuntimeError:
+        if number == 1:
+            raise
+        report('only %d of %d request threads could be started' % (number - 1, threads))
+    finally:
+        if stack_size:
+            threading.stack_size(0)
+    if watching:
+        threading.Thread(target=watch, name='wsgid-watch', daemon=True).start()
+
+
+def watch():
+    """For development: asks for a reload when a file of any module changes, or goes."""
+    seen = {}
+    while True:
+        for module in list(sys.modules.values()):
+            path = getattr(module, '__file__', None)
+            if not isinstance(path, str):
+                continue
+            try:
+                now = os.stat(path).st_mtime_ns
+            except OSError:
+                now = None
+            if seen.setdefault(path, now) != now:
+                _wsgid.want_reload('%s has changed' % path)
+                return
+        time.sleep(1)
+
+
+def finish(seconds):
+    """What an interpreter does at its end, as far as that has time: see Py_FinalizeEx."""
+    # In a thread of its own, since it waits for threads that may never end.
+    joiner = threading.Thread(target=join_threads, name='wsgid-join', daemon=True)
+    joiner.start()
+    joiner.join(seconds)
+    if joiner.is_alive():
+        sys.stderr.write('wsgid: threads of the application are still running and are left behind\n')
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        report('an atexit callback raised')
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+def join_threads():
+    try:
+        threading._shutdown()
+    except BaseException:
+        report('waiting for the threads of the application failed')
+
+
+def report(title):
+    sys.stderr.write('wsgid: %s\n%s' % (title, traceback.format_exc()))

@@ -1,0 +1,164 @@
+//! One request, from its head to the ending of its response: the part that holds the GIL.
+
+use crate::environ::{Drawer, Particulars};
+use crate::errors::ErrorLog;
+use crate::input::Input;
+use crate::respond::{close, respond};
+use crate::scripts::{NoApplication, Script};
+use crate::start::{Fault, StartResponse};
+use crate::stdio::Serving;
+use crate::talk::{Ending, Talk};
+use crate::worker::{self, Worker};
+use crate::{journal, python};
+use pyo3::exceptions::PyOSError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use std::sync::Arc;
+use wsgid_proto::request::RequestHead;
+use wsgid_proto::response::AbortCause;
+
+/// A request that has arrived.
+pub(crate) struct Request {
+    pub(crate) talk: Arc<Talk>,
+    pub(crate) head: RequestHead,
+    /// When its head was complete, in seconds since the epoch.
+    pub(crate) daemon_start: f64,
+}
+
+/// Serves a request. The conversation is left to be settled without the GIL.
+pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, request: Request) -> Ending {
+    let _serving = Serving::begin(&request.talk);
+    let path = String::from_utf8_lossy(&request.head.script).into_owned();
+    let talk = request.talk.clone();
+    let script = match worker.scripts.load(py, &request.head.script) {
+        Ok(script) => script,
+        Err(error) => {
+            log_exception(py, &talk, error, &path);
+            return Ending::Aborted(AbortCause::Script, format!("the script {path} could not be loaded"));
+        }
+    };
+    match script.application(py, &request.head.callable) {
+        Ok(application) => call(py, drawer, request, &script, &application, &path),
+        Err(NoApplication::Missing) => {
+            let name = &request.head.callable;
+            let line = format!("Target WSGI script '{path}' does not contain WSGI application '{name}'.");
+            log_text(py, &talk, format!("{line}\n").as_bytes());
+            Ending::Aborted(AbortCause::Callable, line)
+        }
+        Err(NoApplication::Unloaded(error)) => failed(py, &talk, error, &path, None),
+    }
+}
+
+/// Calls the application and sends what comes of it.
+fn call(
+    py: Python<'_>,
+    drawer: &mut Drawer,
+    request: Request,
+    script: &Script,
+    application: &Bound<'_, PyAny>,
+    path: &str,
+) -> Ending {
+    let talk = request.talk.clone();
+    let scene = match set_up(py, drawer, request, script, path) {
+        Ok(scene) => scene,
+        Err(error) => {
+            log_exception(py, &talk, error, path);
+            return Ending::Aborted(AbortCause::Internal, "the environ could not be built".into());
+        }
+    };
+    let result = match application.call1((&scene.environ, &scene.start)) {
+        Ok(result) => result,
+        Err(error) => return failed(py, &talk, error, path, Some(&scene.input)),
+    };
+    let mut ending = match respond(&scene.start, &result) {
+        Ok(()) | Err(Fault::Lost) => Ending::Whole,
+        Err(Fault::Python(error)) => failed(py, &talk, error, path, Some(&scene.input)),
+    };
+    if let Err(error) = close(&result) {
+        log_exception(py, &talk, error, path);
+    }
+    if let (Ending::Whole, Some((promised, sent))) = (&ending, scene.start.get().shortfall()) {
+        let detail = format!("the application promised {promised} bytes and sent {sent}");
+        ending = Ending::Aborted(AbortCause::Application, detail);
+    }
+    ending
+}
+
+/// What an application is called with.
+struct Scene<'py> {
+    environ: Bound<'py, PyDict>,
+    start: Bound<'py, StartResponse>,
+    input: Bound<'py, Input>,
+}
+
+fn set_up<'py>(
+    py: Python<'py>,
+    drawer: &mut Drawer,
+    request: Request,
+    script: &Script,
+    path: &str,
+) -> PyResult<Scene<'py>> {
+    let Request { talk, mut head, daemon_start } = request;
+    let first = std::mem::take(&mut head.body);
+    let input = Bound::new(py, Input::new(talk.clone(), first, head.body_complete))?;
+    let errors = Bound::new(py, ErrorLog::new(talk.clone()))?;
+    let particulars = Particulars { input: &input, errors: &errors, daemon_start };
+    let environ = drawer.environ(py, &head, &particulars)?;
+    let method = head.environ.iter().rev().find(|(name, _)| &name[..] == b"REQUEST_METHOD");
+    let head_only = method.is_some_and(|(_, method)| &method[..] == b"HEAD");
+    if head.reloading {
+        ask_for_reload(&environ, script, &talk, path);
+    }
+    let start = Bound::new(py, StartResponse::new(talk, head_only))?;
+    Ok(Scene { environ, start, input })
+}
+
+fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>, path: &str) {
+    let py = environ.py();
+    let resource = environ.get_item(intern!(py, "SCRIPT_FILENAME"));
+    let wanted = resource.and_then(|name| match name {
+        Some(name) => script.wants_reload(py, &name),
+        None => Ok(false),
+    });
+    match wanted {
+        Ok(true) => worker::want_reload(&format!("{path} asked for it")),
+        Ok(false) => {}
+        Err(error) => log_exception(py, talk, error, path),
+    }
+}
+
+/// Logs an exception and says whose it was.
+fn failed(
+    py: Python<'_>,
+    talk: &Arc<Talk>,
+    error: PyErr,
+    path: &str,
+    input: Option<&Bound<'_, Input>>,
+) -> Ending {
+    let kind = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
+    let unreadable =
+        error.is_instance_of::<PyOSError>(py) && input.is_some_and(|input| input.get().has_failed());
+    log_exception(py, talk, error, path);
+    let cause = if unreadable { AbortCause::Body } else { AbortCause::Application };
+    Ending::Aborted(cause, format!("{path} raised {kind}"))
+}
+
+/// Writes a traceback to the request's error log.
+fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: PyErr, path: &str) {
+    match describe(py, &error, path) {
+        Ok(text) => log_text(py, talk, text.as_bytes()),
+        Err(other) => journal::note(&format!("{path}: {error}; describing it raised {other}")),
+    }
+}
+
+/// The lines about an exception, as bytes.
+pub(crate) fn describe<'py>(py: Python<'py>, error: &PyErr, path: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let text = python::scripts(py)?.call_method1(intern!(py, "describe"), (error.value(py), path))?;
+    Ok(text.cast_into::<PyBytes>()?)
+}
+
+fn log_text(py: Python<'_>, talk: &Arc<Talk>, text: &[u8]) {
+    // Nobody else takes this request's conversation, so it is there.
+    let _ = talk.io(py, |conversation| conversation.log(text));
+}

@@ -1,0 +1,96 @@
+//! The application scripts: loaded once by Python (`python/scripts.py`), found again here.
+
+use crate::{locked, worker};
+use bytes::Bytes;
+use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
+
+/// A script that has been executed.
+pub(crate) struct Script {
+    names: Py<PyDict>,
+    /// When its file was written, in microseconds since the epoch.
+    mtime: i64,
+}
+
+/// All that have been.
+#[derive(Default)]
+pub(crate) struct Scripts {
+    known: Mutex<HashMap<Bytes, Arc<Script>>>,
+}
+
+/// Why there is no application to call.
+pub(crate) enum NoApplication {
+    /// The script raised, or could not be read.
+    Unloaded(PyErr),
+    /// It has no such attribute.
+    Missing,
+}
+
+impl Scripts {
+    /// Loads a script, or finds it loaded.
+    pub(crate) fn load(&self, py: Python<'_>, path: &Bytes) -> PyResult<Arc<Script>> {
+        if let Some(script) = self.get(path) {
+            return Ok(script);
+        }
+        let name = OsStr::from_bytes(path);
+        let module = crate::python::scripts(py)?.call_method1(intern!(py, "load"), (name,))?;
+        let script = Arc::new(Script {
+            mtime: module.getattr(intern!(py, "__mtime__"))?.extract()?,
+            names: module.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?.unbind(),
+        });
+        // Shared bytes would keep the whole head's buffer.
+        locked(&self.known).insert(Bytes::copy_from_slice(path), script.clone());
+        Ok(script)
+    }
+
+    fn get(&self, path: &Bytes) -> Option<Arc<Script>> {
+        locked(&self.known).get(path).cloned()
+    }
+
+    /// Needs no Python: has the file of a loaded script changed, or gone? Then asks for a reload and
+    /// goes on with the code that is loaded.
+    pub(crate) fn check(&self, path: &Bytes) {
+        let Some(script) = self.get(path) else { return };
+        let file = std::fs::metadata(OsStr::from_bytes(path));
+        let mtime = file.map(|file| file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000);
+        if mtime.ok() != Some(script.mtime) {
+            worker::want_reload(&format!("{} has changed", OsStr::from_bytes(path).to_string_lossy()));
+        }
+    }
+}
+
+impl Script {
+    /// The callable of this name.
+    pub(crate) fn application<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+    ) -> Result<Bound<'py, PyAny>, NoApplication> {
+        let found = self.names.bind(py).get_item(name).map_err(NoApplication::Unloaded)?;
+        found.ok_or(NoApplication::Missing)
+    }
+
+    /// Asks the script itself whether it wants to be loaded anew for this resource, if it can tell.
+    pub(crate) fn wants_reload(&self, py: Python<'_>, resource: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match self.names.bind(py).get_item(intern!(py, "reload_required"))? {
+            Some(function) => function.call1((resource,))?.is_truthy(),
+            None => Ok(false),
+        }
+    }
+}
+
+impl From<NoApplication> for PyErr {
+    fn from(fault: NoApplication) -> Self {
+        match fault {
+            NoApplication::Unloaded(error) => error,
+            NoApplication::Missing => PyAttributeError::new_err("the script has no such callable"),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `start_response` and the `write` that it returns (PEP 3333, "The start_response() Callable").
+//!
+//! Holds the response's head until the first body bytes take it along, and counts what was promised.
+
+use crate::headers;
+use crate::length::Length;
+use crate::locked;
+use crate::talk::{Over, Talk};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTraceback, PyTuple};
+use std::sync::{Arc, Mutex};
+use wsgid_proto::response::ResponseHead;
+use wsgid_proto::{Message, bounds};
+
+/// Why a response cannot go on.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// There is nobody to answer any more; nobody's fault.
+    Lost,
+    /// The application raised, or did what it must not.
+    Python(PyErr),
+}
+
+impl From<PyErr> for Fault {
+    fn from(error: PyErr) -> Self {
+        Fault::Python(error)
+    }
+}
+
+/// The start of one request's response.
+#[pyclass(module = "mod_wsgi", name = "StartResponse", frozen)]
+pub(crate) struct StartResponse {
+    talk: Arc<Talk>,
+    answer: Mutex<Answer>,
+}
+
+struct Answer {
+    head: Option<ResponseHead>,
+    sent: bool,
+    head_only: bool,
+    length: Length,
+}
+
+impl StartResponse {
+    /// For one request; `head_only` if its method is HEAD.
+    pub(crate) fn new(talk: Arc<Talk>, head_only: bool) -> Self {
+        let length = Length::new(head_only);
+        Self { talk, answer: Mutex::new(Answer { head: None, sent: false, head_only, length }) }
+    }
+
+    /// Is the head out, or taken along by what is about to go out?
+    pub(crate) fn is_sent(&self) -> bool {
+        locked(&self.answer).sent
+    }
+
+    /// The payload of a head that is not sent yet, with a Content-Length if `whole` is known to be all
+    /// there will be; and how many of the `bytes` at hand to send.
+    fn admit(&self, bytes: u64, whole: Option<u64>) -> PyResult<(Option<Vec<u8>>, u64)> {
+        let mut answer = locked(&self.answer);
+        if answer.sent {
+            return Ok((None, answer.length.admit(bytes)));
+        }
+        let no_start =
+            || PyRuntimeError::new_err("the response was not started: start_response() comes first");
+        let mut head = answer.head.take().ok_or_else(no_start)?;
+        // What HEAD is answered with says nothing about the length of a GET's answer if it is empty.
+        let whole = whole.filter(|&whole| answer.length.is_open() && !(answer.head_only && whole == 0));
+        if let Some(whole) = whole {
+            head.headers.push(("Content-Length".into(), whole.to_string().into()));
+        }
+        let payload = head.encode();
+        if payload.len() > bounds::RESPONSE_HEAD {
+            return Err(PyValueError::new_err("the response's headers are too large"));
+        }
+        answer.sent = true;
+        Ok((Some(payload), answer.length.admit(bytes)))
+    }
+
+    /// Sends body bytes at once, and the head if it is not out yet. `whole` as for `admit`.
+    pub(crate) fn send(&self, py: Python<'_>, data: &[u8], whole: Option<u64>) -> Result<(), Fault> {
+        let (head, admitted) = self.admit(data.len() as u64, whole)?;
+        let data = &data[..admitted as usize];
+        if head.is_none() && data.is_empty() {
+            return Ok(());
+        }
+        let sent = self.talk.io(py, |conversation| {
+            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            conversation.chunk(data)
+        });
+        settled(sent)
+    }
+
+    /// Puts the head and few body bytes, which leave with the end of the response in one piece.
+    pub(crate) fn put(&self, py: Python<'_>, data: &[u8], whole: Option<u64>) -> Result<(), Fault> {
+        let (head, admitted) = self.admit(data.len() as u64, whole)?;
+        let data = &data[..admitted as usize];
+        let put = self.talk.now(py, |conversation| {
+            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            if data.is_empty() { Ok(()) } else { conversation.small_chunk(data) }
+        });
+        settled(put)
+    }
+
+    /// Sends `available` bytes of a file from `offset` on, or fewer if fewer were promised.
+    pub(crate) fn send_file(
+        &self,
+        py: Python<'_>,
+        number: i32,
+        offset: u64,
+        available: u64,
+    ) -> Result<(), Fault> {
+        let (head, admitted) = self.admit(available, Some(available))?;
+        let sent = self.talk.io(py, |conversation| {
+            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            if admitted == 0 {
+                return Ok(());
+            }
+            let file =
+                |descriptor: std::os::fd::BorrowedFd<'_>| conversation.file(descriptor, offset, admitted);
+            crate::sys::with_descriptor(number, file).unwrap_or(Ok(()))
+        });
+        settled(sent)
+    }
+
+    /// What is missing from the promised length.
+    pub(crate) fn shortfall(&self) -> Option<(u64, u64)> {
+        locked(&self.answer).length.shortfall()
+    }
+}
+
+fn settled(outcome: Result<Result<(), crate::connection::Broken>, Over>) -> Result<(), Fault> {
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Fault::Lost),
+        Err(Over) => Err(PyRuntimeError::new_err("write() after the request has ended").into()),
+    }
+}
+
+#[pymethods]
+impl StartResponse {
+    #[pyo3(signature = (status, headers, exc_info = None, /))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        let exc_info = exc_info.map(|info| exception_tuple(info)).transpose()?;
+        if this.is_sent() {
+            return Err(match exc_info {
+                Some(info) => reraised(info)?,
+                None => PyRuntimeError::new_err("headers have already been sent"),
+            });
+        }
+        let head = headers::response_head(status, headers)?;
+        let lengths = head.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
+        {
+            let mut answer = locked(&this.answer);
+            answer
+                .length
+                .begin(head.status, lengths.map(|(_, value)| &value[..]))
+                .map_err(|fault| PyValueError::new_err(fault.to_string()))?;
+            answer.head = Some(head);
+        }
+        slf.getattr(pyo3::intern!(slf.py(), "write"))
+    }
+
+    /// Sends body bytes: for applications that cannot return an iterable.
+    #[pyo3(signature = (data, /))]
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let data = chunk(data)?;
+        if data.as_bytes().is_empty() {
+            return Ok(());
+        }
+        match self.send(py, data.as_bytes(), None) {
+            Ok(()) => Ok(()),
+            Err(Fault::Lost) => Err(PyOSError::new_err("the client, or its Apache process, has gone")),
+            Err(Fault::Python(error)) => Err(error),
+        }
+    }
+}
+
+/// Body bytes as PEP 3333 wants them.
+pub(crate) fn chunk<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    data.cast::<PyBytes>().map_err(|_| {
+        let found = data.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        PyTypeError::new_err(format!("sequence of byte string values expected, value of type {found} found"))
+    })
+}
+
+fn exception_tuple<'a, 'py>(info: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyTuple>> {
+    info.cast::<PyTuple>().map_err(|_| PyTypeError::new_err("exc_info must be a tuple or None"))
+}
+
+/// The application's own exception, to be raised again since the head is out.
+fn reraised(info: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
+    let error = PyErr::from_value(info.get_item(1)?);
+    if let Ok(traceback) = info.get_item(2)?.cast_into::<PyTraceback>() {
+        error.set_traceback(info.py(), Some(traceback));
+    }
+    Ok(error)
+}

@@ -1,0 +1,124 @@
+//! The only unsafe code of the worker: taking over inherited descriptors, mapping the board, a futex,
+//! reading into spare room, and Python's own codecs. Each function is a safe door to one call.
+
+use bytes::{BufMut, BytesMut};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The numbers of [`wsgid_proto::launch`], each of which can be taken over once.
+static ADOPTED: [AtomicBool; 16] = [const { AtomicBool::new(false) }; 16];
+
+/// Takes over a descriptor that came across `exec`, and keeps it from going any further.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    let once = usize::try_from(number).ok().and_then(|n| ADOPTED.get(n));
+    if once.is_none_or(|taken| taken.swap(true, Ordering::SeqCst)) {
+        return Err(io::Error::other("not a descriptor that can be taken over, or taken over before"));
+    }
+    // SAFETY: only asks whether the number is open; EBADF is an answer.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: the number is open, and by the launch contract nobody else in this process has it;
+    // `ADOPTED` sees to it that it is handed out once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Maps the pool's board for as long as the process lives.
+pub(crate) fn map_board(file: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
+    let bytes = usize::try_from(nix::sys::stat::fstat(file)?.st_size).unwrap_or(0);
+    let words = bytes / size_of::<AtomicU64>();
+    let length = NonZeroUsize::new(words * size_of::<AtomicU64>())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the board is empty"))?;
+    // SAFETY: a fresh mapping that aliases nothing of ours; the supervisor seals the file's size.
+    let start = unsafe {
+        mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, file, 0)
+    }?;
+    // SAFETY: page-aligned, `words` words long, never unmapped, and only ever used atomically.
+    Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), words) })
+}
+
+/// Wakes up to `count` sleepers on the lower half of a word that is shared between processes.
+pub(crate) fn futex_wake(word: &AtomicU64, count: i32) {
+    let low_half =
+        std::ptr::from_ref(word).cast::<u32>().wrapping_add(usize::from(cfg!(target_endian = "big")));
+    // SAFETY: the address is valid and aligned for the call, which reads no memory of ours.
+    unsafe { libc::syscall(libc::SYS_futex, low_half, libc::FUTEX_WAKE, count) };
+}
+
+/// Receives what is there, at most `room` bytes, to the end of `into`; 0 is the end of the stream.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    room: usize,
+    wait: bool,
+) -> io::Result<usize> {
+    into.reserve(room);
+    let spare = into.spare_capacity_mut();
+    let flags = if wait { 0 } else { libc::MSG_DONTWAIT };
+    // SAFETY: the kernel writes at most `spare.len()` bytes into memory that is ours.
+    let got = unsafe { libc::recv(socket.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len(), flags) };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has just filled `got` bytes of the spare room.
+    unsafe { into.advance_mut(got) };
+    Ok(got)
+}
+
+/// Every byte as the character of the same number: how PEP 3333 has bytes in native strings.
+pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let length = bytes.len() as pyo3::ffi::Py_ssize_t; // a slice is never longer than isize::MAX
+    // SAFETY: pointer and length are of one live slice; no name for the error handler means strict.
+    let text = unsafe {
+        let text = pyo3::ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null());
+        Bound::from_owned_ptr_or_err(py, text)
+    }?;
+    Ok(text.cast_into::<PyString>()?)
+}
+
+/// The bytes of a native string; a character beyond latin-1 raises `UnicodeEncodeError`.
+pub(crate) fn latin1_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: a live string object.
+    let bytes = unsafe {
+        let bytes = pyo3::ffi::PyUnicode_AsLatin1String(text.as_ptr());
+        Bound::from_owned_ptr_or_err(text.py(), bytes)
+    }?;
+    Ok(bytes.cast_into::<PyBytes>()?)
+}
+
+/// UTF-8 that is always possible: lone surrogates, as in file names that are none, become escapes.
+pub(crate) fn readable_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: a live string object, and two C strings.
+    let bytes = unsafe {
+        let (encoding, errors) = (c"utf-8".as_ptr(), c"backslashreplace".as_ptr());
+        let bytes = pyo3::ffi::PyUnicode_AsEncodedString(text.as_ptr(), encoding, errors);
+        Bound::from_owned_ptr_or_err(text.py(), bytes)
+    }?;
+    Ok(bytes.cast_into::<PyBytes>()?)
+}
+
+/// Closes a descriptor by number in a forked child, whose owner there must never use it again.
+pub(crate) fn close_in_child(number: RawFd) {
+    // SAFETY: a child has its own table; all that owns the number is fenced off by `forked()`.
+    unsafe { libc::close(number) };
+}
+
+/// A descriptor of Python's that is borrowed for one call.
+pub(crate) fn with_descriptor<R>(number: RawFd, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: not -1; should Python close the number meanwhile, the calls made with it fail or, as for
+    // any user of `fileno()`, act on its successor: memory is never at stake.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Some(work(borrowed.as_fd()))
+}
+
+/// Ends the process, at once and without any cleaning up.
+pub(crate) fn leave(code: i32) -> ! {
+    // SAFETY: never returns and touches nothing.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,242 @@
+//! One request's conversation with its Apache child.
+//!
+//! The request's thread, `wsgi.input`, `wsgi.errors` and `start_response` share a [`Talk`]. Whoever
+//! does I/O with it must not hold the GIL, and whoever holds the GIL must not wait for its lock; both
+//! follow from going through [`Talk::io`] or [`Talk::now`]. Nothing inside the lock touches Python.
+//! When the request ends, the conversation is taken out: what the application kept finds it over.
+
+use crate::body::{Part, Source};
+use crate::connection::{Broken, Connection};
+use crate::lines::Lines;
+use crate::worker::{self, Active, Duty};
+use crate::{journal, locked};
+use bytes::Bytes;
+use pyo3::Python;
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, TryLockError};
+use wsgid_proto::exchange::{Exchange, Phase};
+use wsgid_proto::frame::Kind;
+use wsgid_proto::request::{BodyError, BodyWanted};
+use wsgid_proto::response::{Abort, AbortCause, End, File, Level, Log};
+use wsgid_proto::{Message, bounds};
+
+/// Up to here bytes are copied behind the frames before them, so that all leave in one piece.
+pub(crate) const SMALL_CHUNK: usize = 64 << 10;
+
+/// A conversation that may be over.
+pub(crate) struct Talk(Mutex<Option<Conversation>>);
+
+/// The request has ended, and its conversation with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Over;
+
+/// How a request ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The response is whole.
+    Whole,
+    /// It is not, and never will be.
+    Aborted(AbortCause, String),
+}
+
+impl Talk {
+    /// Begins with a connection whose head has been read.
+    pub(crate) fn new(conversation: Conversation) -> Self {
+        Self(Mutex::new(Some(conversation)))
+    }
+
+    /// Works on the conversation without the GIL; may wait for the peer.
+    pub(crate) fn io<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Conversation) -> R + Send,
+    ) -> Result<R, Over> {
+        py.detach(|| self.with(work))
+    }
+
+    /// Works on the conversation where that is short and sends nothing: keeps the GIL if nobody else
+    /// is at it.
+    pub(crate) fn now<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Conversation) -> R + Send,
+    ) -> Result<R, Over> {
+        match self.0.try_lock() {
+            Ok(mut guard) => return present(&mut guard).map(work),
+            Err(TryLockError::Poisoned(guard)) => return present(&mut guard.into_inner()).map(work),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        py.detach(|| self.with(work))
+    }
+
+    /// As [`Talk::io`], for a thread that does not hold the GIL.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Conversation) -> R) -> Result<R, Over> {
+        present(&mut locked(&self.0)).map(work)
+    }
+
+    /// Takes the conversation out. Whoever comes later finds it over.
+    pub(crate) fn take(&self) -> Option<Conversation> {
+        locked(&self.0).take()
+    }
+}
+
+fn present(conversation: &mut Option<Conversation>) -> Result<&mut Conversation, Over> {
+    conversation.as_mut().filter(|_| !worker::forked()).ok_or(Over)
+}
+
+/// The connection during one request, and everything that must be in turn on it.
+pub(crate) struct Conversation {
+    connection: Connection,
+    exchange: Exchange,
+    lines: Lines,
+    lost: bool,
+    duty: Option<Duty>,
+    _active: Active,
+}
+
+impl Conversation {
+    /// Begins after a head, whose body was or was not complete.
+    pub(crate) fn new(
+        connection: Connection,
+        body_complete: bool,
+        (duty, active): (Duty, Active),
+    ) -> Result<Self, Broken> {
+        let mut exchange = Exchange::default();
+        exchange.head(body_complete)?;
+        let lines = Lines::default();
+        Ok(Self { connection, exchange, lines, lost: false, duty: Some(duty), _active: active })
+    }
+
+    /// Puts the response's head; it leaves with what follows.
+    pub(crate) fn head(&mut self, payload: &[u8]) -> Result<(), Broken> {
+        self.put(Kind::ResponseHead, payload)
+    }
+
+    /// Puts body bytes that are few; they leave with what follows.
+    pub(crate) fn small_chunk(&mut self, data: &[u8]) -> Result<(), Broken> {
+        self.put(Kind::Chunk, data)
+    }
+
+    /// Sends body bytes, and all that was put before them.
+    pub(crate) fn chunk(&mut self, data: &[u8]) -> Result<(), Broken> {
+        for piece in data.chunks(bounds::CHUNK) {
+            if piece.len() <= SMALL_CHUNK {
+                self.small_chunk(piece)?;
+                self.flush()?;
+            } else {
+                self.exchange.step(Kind::Chunk)?;
+                let sent = self.connection.flush_with(Kind::Chunk, piece);
+                self.noticed(sent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a part of a file, and all that was put before it.
+    pub(crate) fn file(
+        &mut self,
+        descriptor: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), Broken> {
+        self.exchange.step(Kind::File)?;
+        let file = File { offset, length }.encode();
+        let sent = self.connection.flush_with_descriptor(Kind::File, &file, descriptor);
+        self.noticed(sent)
+    }
+
+    /// Sends all that was put.
+    pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+        let sent = self.connection.flush();
+        self.noticed(sent)
+    }
+
+    /// Sends the whole lines of a text to the request's error log, and holds the rest.
+    pub(crate) fn log(&mut self, text: &[u8]) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.push(text, |line| self.log_line(line));
+        self.lines = lines;
+        self.send_log();
+    }
+
+    /// Sends a line that is not whole yet.
+    pub(crate) fn flush_log(&mut self) {
+        if !self.lines.is_empty() {
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.flush(|line| self.log_line(line));
+            self.send_log();
+        }
+    }
+
+    /// A line that can't go to its own log must not vanish: it goes to the daemon's.
+    fn log_line(&mut self, line: &[u8]) {
+        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line) };
+        if self.put(Kind::Log, &log.encode()).is_err() {
+            journal::line(line);
+        }
+    }
+
+    fn send_log(&mut self) {
+        // Nothing but log lines is sent here unasked: a head that waits for its first chunk is not
+        // put before that chunk is.
+        let _ = self.flush();
+    }
+
+    /// Ends the request. The connection comes back if it can serve another.
+    pub(crate) fn settle(mut self, ending: &Ending) -> Option<Connection> {
+        self.flush_log();
+        let put = match ending {
+            Ending::Whole => self.put(Kind::End, &End {}.encode()),
+            Ending::Aborted(cause, detail) => {
+                let detail = detail.chars().take(bounds::SMALL / 8).collect();
+                self.put(Kind::Abort, &Abort { cause: *cause, detail }.encode())
+            }
+        };
+        // Before the write: whoever is woken by the answer finds this thread free.
+        self.duty = None;
+        let whole = *ending == Ending::Whole && put.is_ok();
+        let sent = self.flush();
+        (whole && sent.is_ok() && self.exchange.phase() == Phase::Finished).then_some(self.connection)
+    }
+
+    fn put(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Broken> {
+        if self.lost {
+            return Err(Broken::Closed);
+        }
+        self.exchange.step(kind)?;
+        self.connection.put(kind, payload);
+        Ok(())
+    }
+
+    fn noticed(&mut self, outcome: Result<(), Broken>) -> Result<(), Broken> {
+        self.lost |= outcome.is_err();
+        outcome
+    }
+
+    fn fetch(&mut self, max: u32) -> Result<Part, Broken> {
+        self.put(Kind::BodyWanted, &BodyWanted { max }.encode())?;
+        self.connection.flush()?;
+        let frame = self.connection.frame()?;
+        self.exchange.step(frame.kind)?;
+        match frame.kind {
+            Kind::BodyError => {
+                let reason = BodyError::from_frame(frame)?.reason;
+                Err(Broken::Io(std::io::Error::other(reason)))
+            }
+            kind => Ok(Part { data: frame.payload, last: kind == Kind::BodyLast }),
+        }
+    }
+}
+
+impl Source for Conversation {
+    fn pull(&mut self, max: u32) -> Result<Part, String> {
+        if self.lost {
+            return Err(Broken::Closed.to_string());
+        }
+        self.fetch(max).map_err(|broken| {
+            // After a BodyError the connection is as good as before; after all else it is not.
+            self.lost |= !self.exchange.body_spent();
+            broken.to_string()
+        })
+    }
+}

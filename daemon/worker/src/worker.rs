@@ -1,0 +1,138 @@
+//! What all threads of the worker share, and the claims that it gives back on the board.
+
+use crate::control::Control;
+use crate::kept::Kept;
+use crate::outfit::Outfit;
+use crate::scripts::Scripts;
+use crate::{journal, sys};
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use wsgid_proto::board::{Board, Claim, SlotState};
+use wsgid_proto::launch::WorkerPlan;
+
+static WORKER: OnceLock<Worker> = OnceLock::new();
+/// Set in a child that Python forked: none of what the worker owns is the child's.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// The one worker of this process.
+pub(crate) struct Worker {
+    pub(crate) plan: WorkerPlan,
+    pub(crate) control: Control,
+    pub(crate) kept: Kept,
+    pub(crate) scripts: Scripts,
+    board: Board<'static>,
+    claim: Claim,
+    begun: AtomicU64,
+    active: AtomicUsize,
+}
+
+impl Worker {
+    /// Makes the worker of this process; there can be only one.
+    pub(crate) fn install(outfit: Outfit) -> io::Result<&'static Worker> {
+        let Outfit { plan, board, control, listener } = outfit;
+        let peers = [plan.web_uid, 0, nix::unistd::geteuid().as_raw()];
+        let worker = Worker {
+            claim: Claim { slot: plan.slot as usize, serial: plan.serial },
+            control: Control::new(control),
+            kept: Kept::new(listener, peers)?,
+            scripts: Scripts::default(),
+            begun: AtomicU64::new(0),
+            active: AtomicUsize::new(0),
+            plan,
+            board,
+        };
+        WORKER.set(worker).map_err(|_| io::Error::other("the worker runs already"))?;
+        Self::get().ok_or_else(|| io::Error::other("the worker is not there"))
+    }
+
+    /// The worker, once [`Worker::install`] has made it.
+    pub(crate) fn get() -> Option<&'static Worker> {
+        WORKER.get()
+    }
+
+    /// How many workers the pool may have beside each other: the board has two slots for each.
+    pub(crate) fn processes(&self) -> usize {
+        if self.plan.multiprocess { (self.board.slots() / 2).max(1) } else { 1 }
+    }
+
+    /// Counts a request whose head has arrived.
+    pub(crate) fn begin(&'static self) -> (Duty, Active) {
+        self.active.fetch_add(1, Ordering::AcqRel);
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        self.board.set_requests(self.claim.slot, begun);
+        (Duty { worker: self }, Active { worker: self })
+    }
+
+    /// Is no request under way, and none promised by a shim that has claimed a thread?
+    pub(crate) fn is_idle(&self) -> bool {
+        let slot = self.board.slot(self.claim.slot);
+        let claimed = slot.filter(|slot| slot.serial == self.claim.serial).map_or(0, |slot| slot.claimed);
+        claimed == 0 && self.is_inactive()
+    }
+
+    /// Is no request under way?
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.active.load(Ordering::Acquire) == 0
+    }
+
+    /// Tells the shims to choose other workers.
+    pub(crate) fn mark_draining(&self) {
+        self.board.set_state(self.claim.slot, self.claim.serial, SlotState::Draining);
+        self.wake(i32::MAX);
+    }
+
+    fn wake(&self, count: i32) {
+        if self.board.has_waiters() {
+            sys::futex_wake(self.board.freed().0, count);
+        }
+    }
+}
+
+/// A thread that a shim has claimed. Given back once: when the request ends, however it does.
+pub(crate) struct Duty {
+    worker: &'static Worker,
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        self.worker.board.release(self.worker.claim);
+        self.worker.wake(1);
+    }
+}
+
+/// A request that keeps the worker from ending; outlives its [`Duty`] until the last byte is out.
+pub(crate) struct Active {
+    worker: &'static Worker,
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.worker.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Is this a child that Python forked off the worker?
+pub(crate) fn forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// In a forked child: lets go of every descriptor, so that a child that lives on keeps neither Apache
+/// nor the supervisor waiting for a worker that has ended.
+pub(crate) fn abandon_in_child() {
+    use std::os::fd::{AsFd, AsRawFd};
+    if !FORKED.swap(true, Ordering::SeqCst) {
+        if let Some(worker) = Worker::get() {
+            worker.kept.abandon_in_child();
+            sys::close_in_child(worker.control.as_fd().as_raw_fd());
+        }
+    }
+}
+
+/// Tells the supervisor that the code on disk has changed.
+pub(crate) fn want_reload(reason: &str) {
+    if let Some(worker) = Worker::get().filter(|_| !forked()) {
+        journal::note(&format!("reload wanted: {reason}"));
+        worker.control.reload_wanted(reason);
+    }
+}

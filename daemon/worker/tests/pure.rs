@@ -1,0 +1,10 @@
+//! The modules that need no Python, with their own tests. The library itself is an extension, whose
+//! undefined symbols only Python can provide, so its test binary could not be linked.
+#![allow(dead_code)]
+
+#[path = "../src/body.rs"]
+mod body;
+#[path = "../src/length.rs"]
+mod length;
+#[path = "../src/lines.rs"]
+mod lines;
