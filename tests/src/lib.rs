@@ -13,11 +13,11 @@
 //!
 //! * [`stack`]: the sentence above; [`plan`] its words
 //! * [`httpd`], [`daemon`], [`serve`]: the programs; [`family`] their processes, [`place`] their directory
-//! * [`client`]: HTTP, byte by byte
+//! * [`client`]: HTTP, byte by byte; [`browser`]: with cookies and forms
 //! * [`stage`], [`venv`]: what many tests share: the installed tree, virtual environments
 //! * [`wait`]: patience without sleeping
-#![allow(clippy::unwrap_used)] // a test that can't go on ends here and says where
 
+pub mod browser;
 pub mod client;
 pub mod daemon;
 pub mod family;

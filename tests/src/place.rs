@@ -52,6 +52,13 @@ impl Place {
         path
     }
 
+    /// Makes a directory in which applications of any user may leave files.
+    pub fn make_public_dir(&self, name: &str) -> PathBuf {
+        let path = self.make_dir(name);
+        fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+        path
+    }
+
     /// Writes a file, whole or not at all: a worker may be reading it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);

@@ -2,8 +2,8 @@
 
 use crate::httpd::{Identity, Mpm, modules, web_user};
 use crate::place::Place;
-use crate::stage;
 use crate::stack::Stack;
+use crate::stage;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -92,7 +92,8 @@ impl Python {
 
     /// Itself, or a copy where everybody can go if it stands in somebody's home.
     fn within_reach(self) -> Self {
-        let open = |dir: &Path| fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005);
+        let open =
+            |dir: &Path| fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005);
         if !nix::unistd::getuid().is_root() || self.prefix.ancestors().all(open) {
             return self;
         }

@@ -1,0 +1,1 @@
+from yourapplication import app as application

@@ -1,0 +1,153 @@
+//! Bodies that are large, of unknown length, awaited or cut off, in both directions.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm};
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that repeat nowhere near, so that a part lost or exchanged shows.
+fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    };
+    (0..length.div_ceil(4)).flat_map(|_| next()).take(length).collect()
+}
+
+each_mpm! {
+    fn fifty_megabytes_go_both_ways_at_once(mpm) {
+        let stack = Stack::on(mpm).app("echo").run();
+        let body = pattern(50 * MIB);
+        let mut connection = stack.connect();
+        let mut writer = connection.writer();
+        let reply = std::thread::scope(|scope| {
+            scope.spawn(|| writer.write_all(&Request::post("/stream", body.as_slice()).bytes()).unwrap());
+            connection.reply().unwrap()
+        });
+        assert_eq!((reply.status, reply.whole), (200, true));
+        assert!(reply.body == body, "{} bytes came back, not those that were sent", reply.body.len());
+    }
+
+    /// The client sends everything before it reads: what it is sent meanwhile has to rest somewhere.
+    fn a_client_that_reads_late_is_served(mpm) {
+        let stack = Stack::on(mpm).app("echo").run();
+        let body = pattern(3 * MIB);
+        let reply = stack.post("/whole", body.as_slice()).expect(200);
+        assert!(reply.body == body);
+    }
+
+    fn a_file_is_sent_whole(mpm) {
+        let content = pattern(MIB);
+        let stack = Stack::on(mpm).app("file").file("htdocs/big", &content).run();
+        let path = stack.place.path("htdocs/big");
+        let whole = stack.get(&format!("/whole?{}", path.display())).expect(200);
+        assert_eq!(whole.header("Content-Length"), Some("1048576"));
+        assert!(whole.body == content);
+        let offset = stack.get(&format!("/offset/1000000?{}", path.display())).expect(200);
+        assert_eq!(offset.header("Content-Length"), Some("48576"));
+        assert!(offset.body == content[1_000_000..]);
+        let length = stack.get(&format!("/length/70000?{}", path.display())).expect(200);
+        assert_eq!(length.header("Content-Length"), Some("70000"));
+        assert!(length.body == content[..70_000]);
+        assert_eq!(stack.get("/object").expect(200).text(), "no file, but ".repeat(1000));
+    }
+
+    fn a_body_without_length_needs_leave(mpm) {
+        let stack = Stack::on(mpm)
+            .mount("/closed", "echo")
+            .mount("/open", "echo")
+            .config("<Location /open>\nWSGIChunkedRequest On\n</Location>")
+            .run();
+        let ask = |target: &str| {
+            let mut connection = stack.connect();
+            let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+            connection.send(head + "5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n");
+            connection.reply().unwrap()
+        };
+        assert_eq!(ask("/closed/whole").status, 411);
+        assert_eq!(ask("/open/whole").expect(200).text(), "hello, world");
+    }
+
+    fn the_body_is_asked_for_when_it_is_wanted(mpm) {
+        let stack = Stack::on(mpm).app("echo").run();
+        let mut connection = stack.connect();
+        let request = Request::post("/whole", "hello").header("Expect", "100-continue").bytes();
+        let (head, body) = request.split_at(request.len() - 5);
+        connection.send(head);
+        assert_eq!(connection.reply().unwrap().status, 100);
+        connection.send(body);
+        assert_eq!(connection.reply().unwrap().expect(200).text(), "hello");
+    }
+}
+
+#[test]
+fn a_part_of_a_file_is_sent() {
+    let content = pattern(100_000);
+    let stack = Stack::on(Mpm::Event).app("file").file("htdocs/big", &content).run();
+    let target = format!("/whole?{}", stack.place.path("htdocs/big").display());
+    let reply = stack.ask(&Request::get(&target).header("Range", "bytes=90000-90009")).expect(206);
+    assert_eq!(reply.header("Content-Range"), Some("bytes 90000-90009/100000"));
+    assert_eq!(reply.body, &content[90_000..90_010]);
+}
+
+#[test]
+fn too_large_a_body_is_refused_before_it_is_read() {
+    let stack = Stack::on(Mpm::Event).app("echo").config("LimitRequestBody 1000").run();
+    let mut connection = stack.connect();
+    connection.send("POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n");
+    assert_eq!(connection.reply().unwrap().status, 413);
+    assert_eq!(stack.post("/whole", vec![b'x'; 1000]).expect(200).body, vec![b'x'; 1000]);
+}
+
+#[test]
+fn a_client_that_breaks_off_its_body_harms_nobody() {
+    let stack = Stack::on(Mpm::Event).app("echo").run();
+    for sent in [0, 1, 20_000, 900_000] {
+        let mut connection = stack.connect();
+        connection.send("POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n");
+        connection.send(vec![b'x'; sent]);
+        connection.finish();
+        let reply = connection.reply();
+        assert!(reply.is_err() || reply.as_ref().is_ok_and(|r| r.status >= 400), "{sent}: {reply:?}");
+    }
+    assert_eq!(stack.post("/whole", "still here").expect(200).text(), "still here");
+}
+
+/// Slow clients wait, each on its own, and Python waits for none of them.
+#[test]
+fn slow_clients_hold_no_python_thread() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site threads=1\nWSGIProcessGroup site\nWSGIApplicationGroup %{GLOBAL}")
+        .app("echo")
+        .run();
+    let mut slow: Vec<Connection> = (0..4).map(|_| stack.connect()).collect();
+    for connection in &mut slow {
+        connection.send("POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    }
+    assert_eq!(stack.post("/whole", "quick").expect(200).text(), "quick");
+    for connection in &mut slow {
+        connection.send("world");
+        assert_eq!(connection.reply().unwrap().expect(200).text(), "helloworld");
+    }
+}
+
+#[test]
+fn a_file_that_only_the_application_may_read_is_sent() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site user=games\nWSGIProcessGroup site")
+        .app("file")
+        .file("secret/file", "for games alone")
+        .run();
+    let path = stack.place.path("secret/file");
+    if nix::unistd::getuid().is_root() {
+        let games = nix::unistd::User::from_name("games").unwrap().unwrap();
+        std::os::unix::fs::chown(&path, Some(games.uid.as_raw()), None).unwrap();
+    }
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let reply = stack.get(&format!("/whole?{}", path.display())).expect(200);
+    assert_eq!(reply.text(), "for games alone");
+}

@@ -1,0 +1,321 @@
+//! Three lives that do not depend on one another: Apache's, the daemon's, the application's.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
+use wsgid_tests::wait::{PATIENCE, until};
+use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm, eventually};
+
+const SITE: &str = "WSGIDaemonProcess site threads=2 connect-timeout=2\nWSGIProcessGroup site\n\
+                    WSGIApplicationGroup %{GLOBAL}";
+
+each_mpm! {
+    fn httpd_may_start_before_the_daemon(mpm) {
+        let mut stack = Stack::on(mpm).config(SITE).app("hello").without_daemon().run();
+        let reply = stack.get("/").expect(503);
+        assert!(reply.text().contains("Service Unavailable"), "{}", reply.text());
+        stack.logged("error", &["[wsgi:", "wsgid"]);
+        let httpd = stack.httpd().pid();
+        stack.start_daemon();
+        eventually(PATIENCE, "a served page", || match stack.get("/") {
+            reply if reply.status == 200 => Ok(()),
+            reply => Err(reply.head),
+        });
+        assert_eq!(stack.httpd().pid(), httpd);
+        assert_eq!(stack.log("error").matches("resuming normal operations").count(), 1);
+    }
+
+    fn the_daemon_may_restart_under_a_running_httpd(mpm) {
+        let mut stack = Stack::on(mpm).config(SITE.replace("=2", "=20").as_str()).app("whoami").run();
+        let before = stack.get("/").expect(200).json()["pid"].clone();
+        stack.stop_daemon();
+        // A request in the gap waits for the daemon to come back.
+        let mut waiting = stack.connect();
+        waiting.send(Request::get("/").bytes());
+        stack.start_daemon();
+        let after = waiting.reply().unwrap().expect(200).json()["pid"].clone();
+        assert_ne!(before, after);
+        stack.get("/").expect(200);
+    }
+
+    fn a_killed_daemon_is_replaced_by_the_next(mpm) {
+        let mut stack = Stack::on(mpm).config(SITE.replace("=2", "=20").as_str()).app("hello").run();
+        stack.get("/").expect(200);
+        stack.kill_daemon();
+        stack.start_daemon();
+        eventually(PATIENCE, "a served page", || match stack.get("/") {
+            reply if reply.status == 200 => Ok(()),
+            reply => Err(reply.head),
+        });
+    }
+
+    fn a_graceful_restart_keeps_the_workers(mpm) {
+        let stack = Stack::on(mpm).config(&SITE.replace("site ", "site processes=2 ")).app("whoami").run();
+        stack.get("/").expect(200);
+        let before = workers(&stack, "site", 2);
+        for _ in 0..2 {
+            stack.graceful();
+            for _ in 0..10 {
+                let pid = stack.get("/").expect(200).json()["pid"].as_u64().unwrap();
+                assert!(before.contains(&(pid as u32)), "{pid} is not one of {before:?}");
+            }
+        }
+        assert_eq!(stack.daemon().ready_workers("site"), before);
+    }
+
+    fn a_graceful_restart_loses_no_request(mpm) {
+        let stack = Stack::on(mpm).config(SITE).app("waiting").run();
+        let (mut connection, name) = begin(&stack, "/", "a");
+        stack.graceful();
+        go(&name);
+        assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    }
+
+    fn a_changed_group_rolls_and_the_others_stay(mpm) {
+        let mut stack = Stack::on(mpm)
+            .config("WSGIDaemonProcess one threads=2\nWSGIDaemonProcess two threads=2")
+            .bring("whoami")
+            .config("WSGIScriptAlias /one @APPS@/whoami.wsgi process-group=one application-group=%{GLOBAL}")
+            .config("WSGIScriptAlias /two @APPS@/whoami.wsgi process-group=two application-group=%{GLOBAL}")
+            .run();
+        let pid = |stack: &Stack, path: &str| stack.get(path).expect(200).json()["pid"].clone();
+        let (one, two) = (pid(&stack, "/one"), pid(&stack, "/two"));
+        stack.reconfigure("WSGIDaemonProcess one threads=2", "WSGIDaemonProcess one threads=3");
+        until("the changed group has a new worker", || pid(&stack, "/one") != one);
+        assert_eq!(pid(&stack, "/two"), two);
+        gone(&one);
+    }
+
+    fn a_request_survives_the_roll_of_its_group(mpm) {
+        let mut stack = Stack::on(mpm).config(&format!("{SITE}\nWSGIScriptReloading On")).app("waiting").run();
+        let (mut connection, name) = begin(&stack, "/", "a");
+        let old = std::fs::read_to_string(name.with_extension("begun")).unwrap();
+        stack.reconfigure("threads=2", "threads=3");
+        until("a new worker is there", || {
+            let ready = stack.daemon().ready_workers("site");
+            ready.len() == 1 && ready[0].to_string() != old
+        });
+        go(&name);
+        assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    }
+
+    fn a_removed_group_ends(mpm) {
+        let mut stack = Stack::on(mpm)
+            .config("WSGIDaemonProcess gone\nWSGIDaemonProcess stays")
+            .bring("whoami")
+            .config("WSGIScriptAlias /gone @APPS@/whoami.wsgi process-group=gone")
+            .config("WSGIScriptAlias /stays @APPS@/whoami.wsgi process-group=stays")
+            .run();
+        let pid = stack.get("/gone").expect(200).json()["pid"].clone();
+        let stays = stack.get("/stays").expect(200).json()["pid"].clone();
+        stack.reconfigure("WSGIDaemonProcess gone\n", "");
+        gone(&pid);
+        stack.get("/gone").expect(500);
+        assert_eq!(stack.get("/stays").expect(200).json()["pid"], stays);
+    }
+
+    fn a_touched_script_is_loaded_again_and_no_request_fails(mpm) {
+        let stack = Stack::on(mpm).config(SITE).config("WSGIScriptAlias / @ROOT@/code/app.wsgi").config(CODE)
+            .file("code/app.wsgi", saying("old")).run();
+        assert_eq!(stack.get("/").expect(200).text(), "old");
+        rewrite(&stack.place.path("code/app.wsgi"), &saying("new"));
+        until("the new code", || stack.get("/").expect(200).text() == "new");
+        // And once new, always new.
+        for _ in 0..20 {
+            assert_eq!(stack.get("/").expect(200).text(), "new");
+        }
+    }
+}
+
+/// A directory for code that changes.
+const CODE: &str = "<Directory @ROOT@/code>\nRequire all granted\n</Directory>";
+
+fn saying(word: &str) -> String {
+    format!(
+        "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{word}']\n"
+    )
+}
+
+/// Writes a file with another time than before, however coarse the clock of the file system.
+fn rewrite(path: &Path, content: &str) {
+    let before = std::fs::metadata(path).unwrap().modified().unwrap();
+    std::fs::write(path, content).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(before + std::time::Duration::from_secs(10)).unwrap();
+}
+
+/// Waits until a group has that many ready workers.
+fn workers(stack: &Stack, group: &str, number: usize) -> Vec<u32> {
+    eventually(PATIENCE, "ready workers", || match stack.daemon().ready_workers(group) {
+        ready if ready.len() == number => Ok(ready),
+        ready => Err(format!("{ready:?}")),
+    })
+}
+
+/// Begins a request to waiting.wsgi and waits until the application has it.
+fn begin(stack: &Stack, path: &str, name: &str) -> (Connection, PathBuf) {
+    let name = stack.place.make_public_dir("markers").join(name);
+    let mut connection = stack.connect();
+    connection.send(Request::get(&format!("{path}?{}", name.display())).bytes());
+    until("the application has begun", || name.with_extension("begun").exists());
+    (connection, name)
+}
+
+/// Lets it end.
+fn go(name: &Path) {
+    std::fs::write(name.with_extension("go"), "").unwrap();
+}
+
+fn gone(pid: &serde_json::Value) {
+    let pid = Pid::from_raw(pid.as_i64().unwrap() as i32);
+    until("the old worker ends", || kill(pid, None).is_err());
+}
+
+each_mpm! {
+    fn a_worker_that_is_killed_costs_its_request_alone(mpm) {
+        let stack = Stack::on(mpm).config(&SITE.replace("site ", "site processes=2 ")).app("waiting")
+            .mount("/who", "whoami").run();
+        let (mut victim, name) = begin(&stack, "/", "a");
+        let pid = std::fs::read_to_string(name.with_extension("begun")).unwrap();
+        kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+        let reply = victim.reply().unwrap();
+        assert_eq!((reply.status, reply.reason.as_str()), (502, "Bad Gateway"));
+        stack.logged("error", &["[client 127.0.0.1:", "signal"]);
+        // Others are served meanwhile, and the place of the dead one is filled.
+        for n in 0..10 {
+            let (mut connection, name) = begin(&stack, "/", &format!("b{n}"));
+            go(&name);
+            assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+        }
+        assert!(!workers(&stack, "site", 2).contains(&pid.parse().unwrap()));
+    }
+
+    fn an_answer_cut_off_by_a_death_is_not_made_to_look_whole(mpm) {
+        let stack = Stack::on(mpm).config(SITE).app("waiting").run();
+        let name = stack.place.make_public_dir("markers").join("a");
+        let mut connection = stack.connect();
+        connection.send(Request::get(&format!("/streamed?{}", name.display())).bytes());
+        assert_eq!(connection.head_reply().unwrap().status, 200);
+        assert_eq!(connection.chunk().unwrap(), b"before\n");
+        until("the application waits", || name.with_extension("begun").exists());
+        let pid = std::fs::read_to_string(name.with_extension("begun")).unwrap();
+        kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+        let rest = connection.chunk();
+        assert!(rest.is_err(), "a final chunk came: {rest:?}");
+    }
+}
+
+#[test]
+fn the_daemon_lets_its_workers_finish() {
+    let mut stack = Stack::on(Mpm::Event).config(SITE).app("waiting").run();
+    let (mut connection, name) = begin(&stack, "/", "a");
+    stack.daemon().signal(Signal::SIGTERM);
+    go(&name);
+    assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    stack.stop_daemon();
+}
+
+#[test]
+fn new_code_that_does_not_import_leaves_the_old_in_service() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", saying("old"))
+        .run();
+    assert_eq!(stack.get("/").expect(200).text(), "old");
+    rewrite(&stack.place.path("code/app.wsgi"), "raise RuntimeError('broken on purpose')\n");
+    until("the traceback is in a log", || {
+        assert_eq!(stack.get("/").expect(200).text(), "old");
+        (stack.log("wsgid") + &stack.log("error")).contains("RuntimeError: broken on purpose")
+    });
+    for _ in 0..20 {
+        assert_eq!(stack.get("/").expect(200).text(), "old");
+    }
+    rewrite(&stack.place.path("code/app.wsgi"), &saying("mended"));
+    until("the mended code", || stack.get("/").expect(200).text() == "mended");
+}
+
+#[test]
+fn reloading_can_be_switched_off() {
+    let stack = Stack::on(Mpm::Event)
+        .config(SITE)
+        .config("WSGIScriptReloading Off\nWSGIScriptAlias / @ROOT@/code/app.wsgi")
+        .config(CODE)
+        .file("code/app.wsgi", saying("old"))
+        .run();
+    assert_eq!(stack.get("/").expect(200).text(), "old");
+    let before = stack.daemon().ready_workers("site");
+    rewrite(&stack.place.path("code/app.wsgi"), &saying("new"));
+    for _ in 0..50 {
+        assert_eq!(stack.get("/").expect(200).text(), "old");
+    }
+    assert_eq!(stack.daemon().ready_workers("site"), before);
+}
+
+#[test]
+fn a_worker_that_dies_idle_is_replaced() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site")
+        .bring("whoami")
+        .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=site application-group=%{GLOBAL}")
+        .run();
+    let before = workers(&stack, "site", 1);
+    kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).unwrap();
+    let pid = stack.get("/").expect(200).json()["pid"].as_u64().unwrap();
+    assert_ne!(pid, u64::from(before[0]));
+}
+
+#[test]
+fn a_script_with_both_groups_is_imported_before_the_first_request() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site processes=2")
+        .file(
+            "code/app.wsgi",
+            "import os\nopen('@ROOT@/markers/%d' % os.getpid(), 'w').close()\n".to_string() + &saying("x"),
+        )
+        .config(CODE)
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .without_daemon();
+    let mut stack = stack.run();
+    let markers = stack.place.make_public_dir("markers");
+    stack.start_daemon();
+    let imported = || std::fs::read_dir(&markers).unwrap().count();
+    until("both workers have imported it, unasked", || imported() == 2);
+    assert_eq!(workers(&stack, "site", 2).len(), 2);
+}
+
+#[test]
+fn two_servers_share_a_daemon_and_not_their_groups() {
+    let plan = || Stack::on(Mpm::Event).config(SITE).app("whoami");
+    let one = plan().run();
+    let two = plan().sharing_daemon_of(&one).run();
+    let pid = |stack: &Stack| stack.get("/").expect(200).json()["pid"].clone();
+    let (of_one, of_two) = (pid(&one), pid(&two));
+    assert_ne!(of_one, of_two);
+    two.graceful();
+    assert_eq!((pid(&one), pid(&two)), (of_one.clone(), of_two));
+    let mut two = two;
+    two.reconfigure("threads=2", "threads=3");
+    assert_eq!(pid(&one), of_one);
+}
+
+#[test]
+fn wsgictl_shows_and_reloads() {
+    let stack = Stack::on(Mpm::Event).config(SITE).app("whoami").run();
+    let pid = stack.get("/").expect(200).json()["pid"].clone();
+    let wsgictl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(wsgid_tests::stage::staged("usr/bin/wsgictl"));
+        command.arg("--socket").arg(stack.place.path("run/control.sock")).args(arguments);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said.into_owned())
+    };
+    let (good, said) = wsgictl(&["status"]);
+    assert!(good && said.contains("site") && said.contains(&pid.to_string()), "{said}");
+    let (good, said) = wsgictl(&["reload", "site"]);
+    assert!(good, "{said}");
+    until("another worker answers", || stack.get("/").expect(200).json()["pid"] != pid);
+    let (good, said) = wsgictl(&["reload", "nosuch"]);
+    assert!(!good && said.contains("nosuch"), "{said}");
+}

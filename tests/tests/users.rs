@@ -1,0 +1,124 @@
+//! Each process group as its own user. Only root can give that; otherwise these tests say that they
+//! did not run.
+
+use nix::unistd::{Group, User, getuid};
+use serde_json::{Value, json};
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+use wsgid_tests::{Mpm, Stack, each_mpm};
+
+/// Users that every distribution has, beside the web server's.
+const ONE: &str = "games";
+const TWO: &str = "daemon";
+
+fn root() -> bool {
+    if !getuid().is_root() {
+        eprintln!("not run: switching users needs root");
+    }
+    getuid().is_root()
+}
+
+fn user(name: &str) -> User {
+    User::from_name(name).unwrap().unwrap()
+}
+
+/// A user's groups as id(1) knows them.
+fn groups_of(name: &str) -> Value {
+    let output = Command::new("id").args(["-G", name]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut groups: Vec<u32> = text.split_whitespace().map(|id| id.parse().unwrap()).collect();
+    groups.sort();
+    json!(groups)
+}
+
+fn two_users(mpm: Mpm) -> Stack {
+    Stack::on(mpm)
+        .bring("whoami")
+        .config(&format!("WSGIDaemonProcess one user={ONE} group={ONE}"))
+        .config(&format!("WSGIDaemonProcess two user={TWO} group={TWO}"))
+        .config("WSGIScriptAlias /one @APPS@/whoami.wsgi process-group=one application-group=%{GLOBAL}")
+        .config("WSGIScriptAlias /two @APPS@/whoami.wsgi process-group=two application-group=%{GLOBAL}")
+        .run()
+}
+
+each_mpm! {
+    fn two_groups_are_two_users_and_neither_reads_the_others_file(mpm) {
+        if !root() {
+            return;
+        }
+        let stack = two_users(mpm);
+        for name in [ONE, TWO] {
+            let file = stack.place.write(&format!("secrets/{name}"), format!("of {name}"));
+            chown(&file, Some(user(name).uid.as_raw()), None).unwrap();
+            std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        }
+        for (path, own, other) in [("/one", ONE, TWO), ("/two", TWO, ONE)] {
+            let secret = |name: &str| stack.place.path("secrets").join(name).display().to_string();
+            let who = stack.get(&format!("{path}?{}", secret(own))).expect(200).json();
+            let (uid, gid) = (json!(user(own).uid.as_raw()), json!(user(own).gid.as_raw()));
+            assert_eq!([&who["uid"], &who["euid"]], [&uid, &uid]);
+            assert_eq!([&who["gid"], &who["egid"]], [&gid, &gid]);
+            assert_eq!(who["groups"], groups_of(own));
+            assert_eq!(who["home"], json!(user(own).dir));
+            assert_eq!(who["content"], json!(format!("of {own}")));
+            let who = stack.get(&format!("{path}?{}", secret(other))).expect(200).json();
+            assert_eq!(who["content"], "PermissionError");
+        }
+    }
+}
+
+#[test]
+fn groups_are_named_by_number_and_supplemented() {
+    if !root() {
+        return;
+    }
+    let (one, mail) = (user(ONE), Group::from_name("mail").unwrap().unwrap().gid.as_raw());
+    let stack = Stack::on(Mpm::Event)
+        .config(&format!(
+            "WSGIDaemonProcess one user=#{} group=mail supplementary-groups={TWO},{ONE}",
+            one.uid
+        ))
+        .config("WSGIProcessGroup one")
+        .app("whoami")
+        .run();
+    let who = stack.get("/").expect(200).json();
+    assert_eq!((&who["uid"], &who["gid"]), (&json!(one.uid.as_raw()), &json!(mail)));
+    let mut expected = vec![user(TWO).gid.as_raw(), one.gid.as_raw(), mail];
+    expected.sort();
+    assert_eq!(who["groups"], json!(expected));
+}
+
+/// What a worker was started with by root must not be left in its hands.
+#[test]
+fn a_worker_keeps_nothing_of_roots() {
+    if !root() {
+        return;
+    }
+    let stack = two_users(Mpm::Event);
+    let pid = stack.get("/one").expect(200).json()["pid"].clone();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for line in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        let found = status.lines().find(|found| found.starts_with(line)).unwrap();
+        assert_eq!(found.split_whitespace().nth(1), Some("0000000000000000"), "{found}");
+    }
+    let id = user(ONE).uid;
+    let uids = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    assert_eq!(uids, format!("Uid:\t{id}\t{id}\t{id}\t{id}"));
+    let environment = stack.get("/one").json()["environment"].clone();
+    for name in environment.as_object().unwrap().keys() {
+        assert!(!name.starts_with("RUST") && !name.starts_with("NOTIFY"), "the daemon's {name}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_runs_it_all() {
+    let stack = Stack::on(Mpm::Event)
+        .as_user("nobody")
+        .config("WSGIDaemonProcess site user=games group=games\nWSGIProcessGroup site")
+        .app("whoami")
+        .run();
+    let who = stack.get("/").expect(200).json();
+    let expected = if getuid().is_root() { user("nobody").uid } else { getuid() };
+    assert_eq!(who["uid"], json!(expected.as_raw()));
+}
