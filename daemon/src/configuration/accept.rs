@@ -1,0 +1,139 @@
+//! A `Configure` message becomes an [`Instance`], or is refused whole. The daemon trusts no peer:
+//! options are parsed here again, with the parser that the module has used already.
+
+use super::Accounts;
+use super::identity::{self, Identity, Privilege};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wsgid_proto::control::{Configure, GroupDefinition};
+use wsgid_proto::options::{self, Complaint, ProcessGroup};
+
+/// One process group, ready to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// As it was configured: what decides whether a group has changed.
+    pub definition: GroupDefinition,
+    /// Its options.
+    pub options: ProcessGroup,
+    /// As whom it runs.
+    pub identity: Identity,
+    /// Who may connect to its workers.
+    pub web_uid: u32,
+    /// That user's group.
+    pub web_gid: u32,
+}
+
+impl Group {
+    /// Its name for people: the implicit group has none.
+    pub fn title(&self) -> &str {
+        if self.definition.name.is_empty() { "(implicit)" } else { &self.definition.name }
+    }
+
+    /// Would workers of the one do for the other?
+    pub fn same_as(&self, other: &Group) -> bool {
+        self.definition == other.definition && (self.web_uid, self.web_gid) == (other.web_uid, other.web_gid)
+    }
+}
+
+/// One httpd's configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// What was sent, to be kept.
+    pub configure: Configure,
+    /// Its groups by name.
+    pub groups: BTreeMap<String, Arc<Group>>,
+}
+
+/// Checks a configuration. The sentences of a refusal stand together, so that the administrator
+/// sees every mistake at once; warnings come with the instance.
+pub fn accept(
+    configure: Configure,
+    privilege: &Privilege,
+    accounts: &dyn Accounts,
+) -> Result<(Instance, Vec<String>), String> {
+    let mut groups = BTreeMap::new();
+    let mut warnings = Vec::new();
+    let mut refusals = Vec::new();
+    let web = (configure.web_uid, configure.web_gid);
+    for definition in &configure.groups {
+        match accept_group(definition, web, privilege, accounts) {
+            Ok((group, said)) => {
+                groups.insert(definition.name.clone(), Arc::new(group));
+                warnings.extend(said);
+            }
+            Err(said) => refusals.extend(said),
+        }
+    }
+    if refusals.is_empty() {
+        Ok((Instance { configure, groups }, warnings))
+    } else {
+        Err(refusals.join("; "))
+    }
+}
+
+fn accept_group(
+    definition: &GroupDefinition,
+    web: (u32, u32),
+    privilege: &Privilege,
+    accounts: &dyn Accounts,
+) -> Result<(Group, Vec<String>), Vec<String>> {
+    let (parsed, complaints) = options::parse(&definition.name, &definition.options);
+    let Some(options) = parsed else {
+        let sentence =
+            |complaint: &Complaint| format!("WSGI process group '{}': {complaint}", definition.name);
+        return Err(complaints.iter().filter(|complaint| complaint.is_error()).map(sentence).collect());
+    };
+    let mut warnings: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    let (identity, warning) =
+        identity::resolve(&options, web, privilege, accounts).map_err(|refusal| vec![refusal.to_string()])?;
+    warnings.extend(warning);
+    let (web_uid, web_gid) = web;
+    Ok((Group { definition: definition.clone(), options, identity, web_uid, web_gid }, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::accounts::fixture::Few;
+    use super::*;
+
+    fn definition(name: &str, options: &[(&str, &'static str)]) -> GroupDefinition {
+        let options = options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        GroupDefinition { name: name.into(), options }
+    }
+
+    fn accepted(groups: Vec<GroupDefinition>) -> Result<(Instance, Vec<String>), String> {
+        let configure = Configure { web_uid: 33, web_gid: 33, groups, ..Default::default() };
+        accept(configure, &Privilege::Root { allow_root: false }, &Few)
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let groups = vec![
+            definition("a", &[("user", "eve")]),
+            definition("b", &[("processes", "0"), ("nonsense", "1")]),
+            definition("c", &[]),
+        ];
+        let refusal = accepted(groups).unwrap_err();
+        for part in ["'a'", "'eve'", "'b'", "processes", "nonsense"] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_a_warning() {
+        let (instance, warnings) =
+            accepted(vec![definition("a", &[("deadlock-timeout", "60")]), definition("", &[])]).unwrap();
+        assert_eq!(instance.groups.len(), 2);
+        assert!(warnings.iter().any(|warning| warning.contains("deadlock-timeout")));
+    }
+
+    #[test]
+    fn another_web_user_makes_another_group() {
+        let (instance, _) = accepted(vec![definition("a", &[("threads", "3")])]).unwrap();
+        let group = &instance.groups["a"];
+        assert!(group.same_as(group));
+        assert!(!group.same_as(&Group { web_gid: 99, ..(**group).clone() }));
+        let changed = definition("a", &[("threads", "4")]);
+        assert!(!group.same_as(&Group { definition: changed, ..(**group).clone() }));
+    }
+}

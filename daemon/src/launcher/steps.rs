@@ -1,0 +1,207 @@
+//! The steps, in the order in which they have to happen: limits and priority while they may still be
+//! raised, groups before the user that may set them is left, the directory as the user whose it is.
+
+use crate::sys::{descriptors, process};
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use wsgid_proto::launch::{EXTENSION_FD, LaunchPlan};
+
+/// Beyond the soft limit of CPU time, where SIGXCPU asks a worker to end, seconds until the hard one.
+const CPU_GRACE: u64 = 6;
+
+/// The first exit status; the step's number is added.
+const EXIT_BASE: u8 = 70;
+
+/// A step that failed. The process has done nothing else and ends.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StepError {
+    #[error("step 1, a session of its own: {0}")]
+    Session(Errno),
+    #[error("step 2, {limit}={value}: {errno}")]
+    Limit { limit: &'static str, value: u64, errno: Errno },
+    #[error("step 3, cpu-priority={nice}: {error}")]
+    Nice { nice: i32, error: io::Error },
+    #[error("step 4, umask={0:o} is no file mode mask")]
+    Umask(u32),
+    #[error("step 5, supplementary groups {groups:?}: {errno}")]
+    Groups { groups: Vec<u32>, errno: Errno },
+    #[error("step 6, becoming group {gid}: {errno}")]
+    Gid { gid: u32, errno: Errno },
+    #[error("step 7, becoming user {uid}: {errno}")]
+    Uid { uid: u32, errno: Errno },
+    #[error("step 8, giving up capabilities: {0}")]
+    Capabilities(String),
+    #[error(
+        "step 9, user {uid} can't go to the working directory {directory}: {errno}; check its permissions or set home="
+    )]
+    Directory { uid: u32, directory: String, errno: Errno },
+    #[error("step 10, user {uid} can't execute the interpreter {program}: {reason}")]
+    Exec { uid: u32, program: String, reason: String },
+}
+
+impl StepError {
+    fn step(&self) -> u8 {
+        match self {
+            Self::Session(_) => 1,
+            Self::Limit { .. } => 2,
+            Self::Nice { .. } => 3,
+            Self::Umask(_) => 4,
+            Self::Groups { .. } => 5,
+            Self::Gid { .. } => 6,
+            Self::Uid { .. } => 7,
+            Self::Capabilities(_) => 8,
+            Self::Directory { .. } => 9,
+            Self::Exec { .. } => 10,
+        }
+    }
+
+    /// What the daemon sees.
+    pub fn exit_status(&self) -> u8 {
+        EXIT_BASE + self.step()
+    }
+}
+
+/// Does everything; returns only the step that failed.
+pub fn carry_out(plan: &LaunchPlan) -> StepError {
+    let prepared = session()
+        .and_then(|()| limits(plan))
+        .and_then(|()| nice(plan))
+        .and_then(|()| mask(plan))
+        .and_then(|()| become_user(plan))
+        .and_then(|()| no_privileges(plan))
+        .and_then(|()| directory(plan));
+    match prepared {
+        Ok(()) => exec(plan),
+        Err(failed) => failed,
+    }
+}
+
+fn session() -> Result<(), StepError> {
+    setsid().map(drop).map_err(StepError::Session)
+}
+
+fn limits(plan: &LaunchPlan) -> Result<(), StepError> {
+    let cpu_hard = plan.cpu_seconds.saturating_add(CPU_GRACE);
+    for (limit, resource, soft, hard) in [
+        ("cpu-time-limit", Resource::RLIMIT_CPU, plan.cpu_seconds, cpu_hard),
+        ("memory-limit", Resource::RLIMIT_DATA, plan.data_bytes, plan.data_bytes),
+        ("virtual-memory-limit", Resource::RLIMIT_AS, plan.address_bytes, plan.address_bytes),
+    ] {
+        if soft > 0 {
+            setrlimit(resource, soft, hard).map_err(|errno| StepError::Limit {
+                limit,
+                value: soft,
+                errno,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn nice(plan: &LaunchPlan) -> Result<(), StepError> {
+    if plan.nice == 0 {
+        return Ok(());
+    }
+    process::set_niceness(plan.nice).map_err(|error| StepError::Nice { nice: plan.nice, error })
+}
+
+fn mask(plan: &LaunchPlan) -> Result<(), StepError> {
+    if let Some(bits) = plan.umask {
+        umask(Mode::from_bits(bits).ok_or(StepError::Umask(bits))?);
+    }
+    Ok(())
+}
+
+fn become_user(plan: &LaunchPlan) -> Result<(), StepError> {
+    if !plan.switch_user {
+        return Ok(());
+    }
+    empty_bounding_set()?;
+    let groups: Vec<Gid> = plan.groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).map_err(|errno| StepError::Groups { groups: plan.groups.clone(), errno })?;
+    let gid = Gid::from_raw(plan.gid);
+    setresgid(gid, gid, gid).map_err(|errno| StepError::Gid { gid: plan.gid, errno })?;
+    let uid = Uid::from_raw(plan.uid);
+    setresuid(uid, uid, uid).map_err(|errno| StepError::Uid { uid: plan.uid, errno })
+}
+
+/// This part of step 8 needs a privilege that step 7 gives away. Where the daemon itself lacks it (a
+/// container with few capabilities) no-new-privileges closes the same door.
+fn empty_bounding_set() -> Result<(), StepError> {
+    let fault = |error: caps::errors::CapsError| StepError::Capabilities(error.to_string());
+    if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(fault)? {
+        return Ok(());
+    }
+    caps::clear(None, CapSet::Bounding).map_err(fault)
+}
+
+fn no_privileges(plan: &LaunchPlan) -> Result<(), StepError> {
+    let fault = |error: caps::errors::CapsError| StepError::Capabilities(error.to_string());
+    if plan.switch_user {
+        for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+            caps::set(None, set, &CapsHashSet::new()).map_err(fault)?;
+        }
+    }
+    nix::sys::prctl::set_no_new_privs().map_err(|errno| StepError::Capabilities(errno.to_string()))
+}
+
+fn directory(plan: &LaunchPlan) -> Result<(), StepError> {
+    if plan.directory.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(OsStr::from_bytes(&plan.directory));
+    let directory = || path.display().to_string();
+    chdir(path).map_err(|errno| StepError::Directory { uid: plan.uid, directory: directory(), errno })
+}
+
+fn exec(plan: &LaunchPlan) -> StepError {
+    let failed = |reason: String| StepError::Exec {
+        uid: plan.uid,
+        program: String::from_utf8_lossy(&plan.program).into_owned(),
+        reason,
+    };
+    let strings = |list: &[bytes::Bytes]| -> Result<Vec<CString>, _> {
+        list.iter().map(|string| CString::new(string.to_vec())).collect()
+    };
+    let (Ok(program), Ok(arguments), Ok(environment)) =
+        (CString::new(plan.program.to_vec()), strings(&plan.arguments), strings(&plan.environment))
+    else {
+        return failed("its command line or environment holds a NUL".into());
+    };
+    if let Err(error) = descriptors::close_at_exec_from(EXTENSION_FD + 1) {
+        return failed(format!("descriptors can't be closed: {error}"));
+    }
+    process::default_signals();
+    if let Err(errno) = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None) {
+        return failed(format!("signals can't be unblocked: {errno}"));
+    }
+    match execve(&program, &arguments, &environment) {
+        Ok(never) => match never {},
+        Err(errno) => failed(errno.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_status_names_the_step() {
+        let errno = Errno::EPERM;
+        let directory = StepError::Directory { uid: 1, directory: "/x".into(), errno };
+        assert_eq!(StepError::Session(errno).exit_status(), 71);
+        assert_eq!(directory.exit_status(), 79);
+        assert!(directory.to_string().contains("step 9") && directory.to_string().contains("/x"));
+        let exec = StepError::Exec { uid: 1, program: "/p".into(), reason: "gone".into() };
+        assert_eq!(exec.exit_status(), 80);
+    }
+}

@@ -1,0 +1,6 @@
+//! `wsgid`: see the library.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsgid::cli::main()
+}

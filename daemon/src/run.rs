@@ -1,0 +1,207 @@
+//! `wsgid run`, from start to end: takes the runtime directory, remembers what ran before, opens the
+//! sockets, and then does errands, hears reports and keeps deadlines until it is told to stop.
+
+use crate::cli::RunArguments;
+use crate::configuration::{Privilege, SystemAccounts, identity, pending, state};
+use crate::installation::{Installation, Missing};
+use crate::sockets::directory::Unusable;
+use crate::sockets::reception::{self, Doorkeeper};
+use crate::sockets::{RuntimeDirectory, broker, control};
+use crate::supervisor::household::Terms;
+use crate::supervisor::launch::Premises;
+use crate::supervisor::pool::Surroundings;
+use crate::supervisor::worker::Report;
+use crate::supervisor::{Errand, Household};
+use crate::{log, sys};
+use sd_notify::NotifyState;
+use std::collections::{BTreeMap, HashSet};
+use std::future::pending as forever;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use wsgid_proto::control::Configure;
+
+/// Errands and reports that may wait; who sends more waits too.
+const QUEUE: usize = 256;
+
+/// How often a script is looked at that did not import.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Why the daemon does not start. Each names what to change.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Directory(#[from] Unusable),
+    #[error(transparent)]
+    Installation(#[from] Missing),
+    #[error("the state directory {} can't be used: {error}", .path.display())]
+    State { path: PathBuf, error: io::Error },
+    #[error("{0}")]
+    Accounts(#[from] crate::configuration::accounts::Unreadable),
+    #[error("the system refuses what the daemon needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The daemon; returns when it has ended.
+pub fn main(arguments: RunArguments) -> ExitCode {
+    log::init(arguments.log_level);
+    match start(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("wsgid can't start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &RunArguments) -> Result<(), StartError> {
+    sys::descriptors::reserve()?;
+    let runtime_dir = std::path::absolute(&arguments.runtime_dir)?;
+    let state_dir = std::path::absolute(&arguments.state_dir)?;
+    std::env::set_current_dir("/")?;
+    let directory = RuntimeDirectory::take(&runtime_dir)?;
+    state::prepare(&state_dir).map_err(|error| StartError::State { path: state_dir.clone(), error })?;
+    let installation = Installation::of_this_program()?;
+    installation.launcher()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(daemon(arguments, &directory, state_dir, installation))
+}
+
+async fn daemon(
+    arguments: &RunArguments,
+    directory: &RuntimeDirectory,
+    state_dir: PathBuf,
+    installation: Installation,
+) -> Result<(), StartError> {
+    let own_uid = nix::unistd::geteuid().as_raw();
+    let (reports, reports_in) = mpsc::channel(QUEUE);
+    let (errands, errands_in) = mpsc::channel(QUEUE);
+    let (web_users, known_web_users) = watch::channel(HashSet::new());
+    let premises = Premises {
+        installation,
+        sockets: directory.workers(),
+        environment: std::env::vars_os().collect(),
+        root: own_uid == 0,
+        watch: arguments.watch,
+    };
+    let mut household = Household::new(Terms {
+        surroundings: Surroundings { premises: Rc::new(premises), reports },
+        privilege: privilege(arguments, own_uid)?,
+        accounts: Box::new(SystemAccounts),
+        state_directory: state_dir.clone(),
+        web_users,
+        own_uid,
+        started: Instant::now(),
+    });
+    let signals = Signals::new()?;
+    let control_socket = directory.listen(control::SOCKET, control::MODE)?;
+    let broker_socket = directory.listen(broker::SOCKET, broker::MODE)?;
+    recall(&mut household, &state_dir, &directory.pending());
+    let keeper = Doorkeeper::new(own_uid, known_web_users);
+    let asked = errands.clone();
+    let control_door = reception::receive(control_socket, keeper.clone(), move |visitor| {
+        control::converse(visitor, asked.clone())
+    });
+    let broker_door =
+        reception::receive(broker_socket, keeper, move |visitor| broker::converse(visitor, errands.clone()));
+    let doors = [tokio::spawn(control_door), tokio::spawn(broker_door)];
+    tracing::info!("wsgid {} is ready", env!("CARGO_PKG_VERSION"));
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    Daemon { household, errands: errands_in, reports: reports_in, signals, doors }.live().await;
+    Ok(())
+}
+
+fn privilege(arguments: &RunArguments, own_uid: u32) -> Result<Privilege, StartError> {
+    if own_uid == 0 && !arguments.as_self {
+        return Ok(Privilege::Root { allow_root: arguments.allow_root });
+    }
+    Ok(Privilege::Own(identity::own(&SystemAccounts)?))
+}
+
+/// What ran before runs again. A configuration that an httpd has left since then wins.
+fn recall(household: &mut Household, state_dir: &Path, pending_dir: &Path) {
+    let remembered = state::load(state_dir).unwrap_or_else(|error| {
+        tracing::warn!("the remembered configurations in {} are of no use: {error}", state_dir.display());
+        Vec::new()
+    });
+    let left = pending::take(pending_dir);
+    let news = !left.is_empty();
+    let by_instance: BTreeMap<String, Configure> =
+        remembered.into_iter().chain(left).map(|configure| (configure.instance.clone(), configure)).collect();
+    for configure in by_instance.into_values() {
+        household.configure(configure, Instant::now());
+    }
+    if news {
+        household.remember();
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+struct Daemon {
+    household: Household,
+    errands: mpsc::Receiver<Errand>,
+    reports: mpsc::Receiver<Report>,
+    signals: Signals,
+    doors: [JoinHandle<()>; 2],
+}
+
+impl Daemon {
+    /// Until it is told to stop and everyone has gone.
+    async fn live(mut self) {
+        let mut stopping = false;
+        let mut glance = tokio::time::interval(GLANCE);
+        while !(stopping && self.household.is_deserted()) {
+            let deadline = self.household.deadline();
+            let awaits_scripts = self.household.awaits_scripts();
+            tokio::select! {
+                Some(errand) = self.errands.recv() => self.household.run(errand, Instant::now()),
+                Some(report) = self.reports.recv() => self.household.hear(report, Instant::now()),
+                () = at(deadline) => self.household.tick(Instant::now()),
+                _ = glance.tick(), if awaits_scripts => self.household.look_at_scripts(Instant::now()),
+                _ = self.signals.hang_up.recv() => self.household.reload_all(Instant::now()),
+                _ = self.signals.terminate.recv() => self.stop(&mut stopping),
+                _ = self.signals.interrupt.recv() => self.stop(&mut stopping),
+            }
+        }
+        tracing::info!("wsgid has ended");
+    }
+
+    /// The first time in peace; asked again, nobody is waited for.
+    fn stop(&mut self, stopping: &mut bool) {
+        if std::mem::replace(stopping, true) {
+            tracing::warn!("told to stop again: workers are killed");
+            return self.household.kill_all();
+        }
+        tracing::info!("stopping: workers finish what they have");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.doors.iter().for_each(JoinHandle::abort); // their sockets go with them
+        self.household.stop(Instant::now());
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => forever().await,
+    }
+}

@@ -1,0 +1,70 @@
+//! A pool's board: the shared memory, and the waking of those who sleep on it.
+
+use super::roster::Roster;
+use crate::sys::memory::SharedWords;
+use crate::sys::process;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use wsgid_proto::board::{Board, PoolState, SlotState};
+
+/// The supervisor's view of one pool's board.
+#[derive(Debug)]
+pub struct PoolBoard {
+    memory: SharedWords,
+    handed_on: Arc<OwnedFd>,
+}
+
+impl PoolBoard {
+    /// A new board with room for a pool of so many processes.
+    pub fn create(processes: u32) -> io::Result<Self> {
+        let memory = SharedWords::create(c"wsgid-board", Board::size(Roster::slots(processes) as usize))?;
+        let handed_on = Arc::new(memory.file().try_clone_to_owned()?);
+        Board::create(memory.words());
+        Ok(Self { memory, handed_on })
+    }
+
+    /// The descriptor for workers.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.memory.file()
+    }
+
+    /// The descriptor for Apache children, which may be on its way to one when the pool is gone.
+    pub fn shared_file(&self) -> Arc<OwnedFd> {
+        self.handed_on.clone()
+    }
+
+    /// Reads and writes without waking anybody.
+    pub fn view(&self) -> Board<'_> {
+        // The magic word lies in memory that the web user may write; what was made a board here stays
+        // one here, whatever it says now.
+        Board::open(self.memory.words()).unwrap_or_else(|_| Board::create(self.memory.words()))
+    }
+
+    /// A worker is on its way.
+    pub fn place(&self, slot: u32, serial: u32, threads: u32, pid: u32) {
+        self.view().place(slot as usize, serial, SlotState::Starting, threads, pid);
+    }
+
+    /// A worker's state has changed.
+    pub fn mark(&self, slot: u32, serial: u32, state: SlotState) {
+        self.view().set_state(slot as usize, serial, state);
+        self.wake();
+    }
+
+    /// A slot's worker is gone. Its claims go with it.
+    pub fn clear(&self, slot: u32) {
+        self.view().place(slot as usize, 0, SlotState::Empty, 0, 0);
+        self.wake();
+    }
+
+    /// How the pool is.
+    pub fn say(&self, state: PoolState) {
+        self.view().set_pool_state(state);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        process::wake_all(self.view().freed().0);
+    }
+}

@@ -1,0 +1,272 @@
+//! Every pool of every httpd instance: which one serves, which one is to take over from it, and
+//! which ones are on their way out.
+//!
+//! A place is a pool's name; a pool is one set of workers behind it. When a group changes, its pool
+//! gets a successor with a number and a board of its own. The old one serves until the successor
+//! does; then its board is closed, whoever holds it asks again, and its workers drain.
+
+mod orders;
+
+use super::difference::{self, Change, Present};
+use super::pool::{Opening, Pool, PoolKey, Surroundings};
+use super::worker::{News, Report};
+use crate::configuration::{Accounts, Group, Instance, Privilege, accept, state};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+use wsgid_proto::control::{Configure, Configured};
+
+/// What the household knows about the world.
+pub struct Terms {
+    /// Paths, environment, and where workers report.
+    pub surroundings: Surroundings,
+    /// What may be done about users.
+    pub privilege: Privilege,
+    /// The user database.
+    pub accounts: Box<dyn Accounts>,
+    /// Where configurations are remembered.
+    pub state_directory: PathBuf,
+    /// Tells the sockets which users are web servers.
+    pub web_users: watch::Sender<HashSet<u32>>,
+    /// Who may ask for any pool, beside root.
+    pub own_uid: u32,
+    /// When the daemon started.
+    pub started: Instant,
+}
+
+/// Who stands behind a pool's name.
+#[derive(Debug)]
+struct Place {
+    serving: u64,
+    successor: Option<u64>,
+}
+
+/// See the module.
+pub struct Household {
+    terms: Terms,
+    instances: BTreeMap<String, Instance>,
+    places: BTreeMap<PoolKey, Place>,
+    pools: HashMap<u64, Pool>,
+    stopping: bool,
+}
+
+impl Household {
+    /// An empty one.
+    pub fn new(terms: Terms) -> Self {
+        let (instances, places, pools) = Default::default();
+        Self { terms, instances, places, pools, stopping: false }
+    }
+
+    /// Takes a configuration over, or refuses it and changes nothing.
+    pub fn configure(&mut self, configure: Configure, now: Instant) -> Configured {
+        let refused = |refusal: String| Configured { refusal, warnings: Vec::new() };
+        if self.stopping {
+            return refused("wsgid is on its way down".into());
+        }
+        let name = configure.instance.clone();
+        let (instance, warnings) = match accept(configure, &self.terms.privilege, &*self.terms.accounts) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                tracing::error!(instance = %name, "configuration refused: {refusal}");
+                return refused(refusal);
+            }
+        };
+        warnings.iter().for_each(|warning| tracing::warn!(instance = %name, "{warning}"));
+        let changes = self.changes(&instance);
+        self.instances.insert(name.clone(), instance);
+        for change in changes {
+            self.apply(&name, change, now);
+        }
+        self.publish_web_users();
+        Configured { warnings, refusal: String::new() }
+    }
+
+    /// Writes the accepted configurations down, for the daemon's next start.
+    pub fn remember(&self) {
+        let all = self.instances.values().map(|instance| &instance.configure);
+        if let Err(error) = state::save(&self.terms.state_directory, all) {
+            let directory = self.terms.state_directory.display();
+            tracing::error!(
+                "configurations can't be saved in {directory}, so a restart will not know them: {error}"
+            );
+        }
+    }
+
+    fn changes(&self, new: &Instance) -> Vec<Change> {
+        let name = &new.configure.instance;
+        let mut present = Present::new();
+        for (key, place) in self.places.iter().filter(|(key, _)| key.instance == *name) {
+            let serving = self.pools.get(&place.serving).map(Pool::group);
+            let same = match (serving, new.groups.get(&key.process_group)) {
+                (Some(old), Some(new)) => old.same_as(new),
+                _ => false,
+            };
+            present.insert(key, same);
+        }
+        difference::between(&present, new)
+    }
+
+    fn apply(&mut self, instance: &str, change: Change, now: Instant) {
+        match change {
+            Change::Close(key) => self.close(&key, now),
+            Change::Keep(key) => self.keep(&key, now),
+            Change::Replace(key) => self.replace(&key, now),
+            Change::Open(key, script) => {
+                let Some(group) = self.group(instance, &key.process_group) else { return };
+                let wanted = group.options.processes;
+                self.open(Opening { key, group, script, preloaded: true, wanted }, now);
+            }
+            Change::Preload(key, script) => {
+                let Some(place) = self.places.get(&key) else { return };
+                let id = place.successor.unwrap_or(place.serving);
+                let Some(pool) = self.pools.get_mut(&id) else { return };
+                pool.preloaded = true;
+                pool.learn_script(&script, true);
+                pool.want(pool.group().options.processes, now);
+            }
+        }
+    }
+
+    fn group(&self, instance: &str, name: &str) -> Option<Arc<Group>> {
+        self.instances.get(instance)?.groups.get(name).cloned()
+    }
+
+    fn open(&mut self, opening: Opening, now: Instant) -> Option<u64> {
+        let key = opening.key.clone();
+        let id = self.start_pool(opening, now)?;
+        self.places.insert(key, Place { serving: id, successor: None });
+        Some(id)
+    }
+
+    fn start_pool(&mut self, opening: Opening, now: Instant) -> Option<u64> {
+        let title = opening.group.title().to_string();
+        let mut pool = match Pool::open(opening, self.terms.surroundings.clone()) {
+            Ok(pool) => pool,
+            Err(error) => {
+                tracing::error!(group = %title, "no pool can be made: {error}");
+                return None;
+            }
+        };
+        pool.tick(now);
+        let id = pool.id;
+        self.pools.insert(id, pool);
+        Some(id)
+    }
+
+    fn close(&mut self, key: &PoolKey, now: Instant) {
+        let Some(place) = self.places.remove(key) else { return };
+        self.dismiss(place.serving, now);
+        place.successor.into_iter().for_each(|id| self.dismiss(id, now));
+    }
+
+    /// The pool's board is closed and its workers drain; it is forgotten when the last has gone.
+    fn dismiss(&mut self, id: u64, now: Instant) {
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.close();
+            pool.leave(now);
+        }
+        self.forget_deserted(id);
+    }
+
+    fn forget_deserted(&mut self, id: u64) {
+        if self.pools.get(&id).is_some_and(|pool| pool.roster().is_deserted()) {
+            self.pools.remove(&id);
+        }
+    }
+
+    fn keep(&mut self, key: &PoolKey, now: Instant) {
+        let group = self.group(&key.instance, &key.process_group);
+        let Some(place) = self.places.get_mut(key) else { return };
+        let called_off = place.successor.take();
+        if let (Some(pool), Some(group)) = (self.pools.get_mut(&place.serving), group) {
+            pool.set_group(group);
+            pool.preloaded = false; // a preload that is still named follows as a change of its own
+        }
+        called_off.into_iter().for_each(|id| self.dismiss(id, now));
+    }
+
+    fn replace(&mut self, key: &PoolKey, now: Instant) {
+        let Some(group) = self.group(&key.instance, &key.process_group) else { return };
+        let Some(place) = self.places.get_mut(key) else { return };
+        let under_way = place.successor.and_then(|id| self.pools.get(&id));
+        if under_way.is_some_and(|successor| successor.group().same_as(&group)) {
+            return;
+        }
+        let called_off = place.successor.take();
+        let Some(old) = self.pools.get(&place.serving) else { return };
+        let wanted = old.roster().wanted();
+        let opening =
+            Opening { key: key.clone(), group, script: old.script().clone(), preloaded: false, wanted };
+        called_off.into_iter().for_each(|id| self.dismiss(id, now));
+        let successor = self.start_pool(opening, now);
+        if let Some(place) = self.places.get_mut(key) {
+            place.successor = successor;
+        }
+    }
+
+    /// A worker has reported.
+    pub fn hear(&mut self, report: Report, now: Instant) {
+        let Report { pool: id, serial, news } = report;
+        let Some(key) = self.pools.get(&id).map(|pool| pool.key.clone()) else { return };
+        let old =
+            self.places.get(&key).filter(|place| place.successor == Some(id)).map(|place| place.serving);
+        let rival = old.and_then(|old| self.pools.get(&old)).is_some_and(|old| old.roster().serves_loaded());
+        let ready = matches!(news, News::Ready { .. });
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.hear(serial, news, rival, now);
+        }
+        self.forget_deserted(id);
+        if ready {
+            self.hand_over(&key, id, now);
+        }
+    }
+
+    /// A successor that serves takes its place.
+    fn hand_over(&mut self, key: &PoolKey, id: u64, now: Instant) {
+        let serves = self.pools.get(&id).is_some_and(|pool| pool.roster().serves());
+        let Some(place) = self.places.get_mut(key).filter(|place| serves && place.successor == Some(id))
+        else {
+            return;
+        };
+        let old = std::mem::replace(&mut place.serving, id);
+        place.successor = None;
+        tracing::info!(group = %key.process_group, "the changed group has taken over");
+        self.dismiss(old, now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.pools.values_mut().for_each(|pool| pool.tick(now));
+        self.pools.retain(|_, pool| !pool.roster().is_deserted());
+    }
+
+    /// When to call [`Household::tick`] at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pools.values().filter_map(|pool| pool.roster().deadline()).min()
+    }
+
+    /// Is some script worth a look every second?
+    pub fn awaits_scripts(&self) -> bool {
+        self.pools.values().any(|pool| pool.roster().awaits_script())
+    }
+
+    /// Looks at those scripts.
+    pub fn look_at_scripts(&mut self, now: Instant) {
+        self.pools.values_mut().for_each(|pool| pool.look_at_script(now));
+    }
+
+    fn publish_web_users(&self) {
+        let users = self.instances.values().map(|instance| instance.configure.web_uid).collect();
+        self.terms.web_users.send_replace(users);
+    }
+
+    fn learn(&mut self, key: &PoolKey, script: &Bytes) -> Option<&mut Pool> {
+        let id = self.places.get(key)?.serving;
+        let pool = self.pools.get_mut(&id)?;
+        pool.learn_script(script, false);
+        Some(pool)
+    }
+}

@@ -1,0 +1,157 @@
+//! What the household does when it is asked: by Apache children for pools, by the operator for
+//! status and reloads, by the system to stop.
+
+use super::Household;
+use crate::supervisor::errands::{Errand, OpenedPool};
+use crate::supervisor::pool::{Opening, Pool, PoolKey};
+use std::time::Instant;
+use wsgid_proto::bounds;
+use wsgid_proto::broker::{OpenPool, PoolOpened, PoolRefused, RefusalCause};
+use wsgid_proto::control::{Done, KnownReply, Status};
+
+impl Household {
+    /// Does an errand and answers it.
+    pub fn run(&mut self, errand: Errand, now: Instant) {
+        // An asker that did not wait for its answer is no concern of ours.
+        match errand {
+            Errand::Configure(configure, reply) => {
+                let answer = self.configure(configure, now);
+                if answer.refusal.is_empty() {
+                    self.remember();
+                }
+                let _ = reply.send(answer);
+            }
+            Errand::Known(instance, reply) => {
+                let _ = reply.send(KnownReply { known: self.instances.contains_key(&instance) });
+            }
+            Errand::Status(reply) => {
+                let _ = reply.send(self.status(now));
+            }
+            Errand::Reload(group, reply) => {
+                let _ = reply.send(self.reload_group(&group, now));
+            }
+            Errand::Open(ask, peer, reply) => {
+                let answer = self.open_for(&ask, peer, now);
+                if let Err(refused) = &answer {
+                    tracing::warn!(instance = %ask.instance, group = %ask.process_group, peer, "no pool: {}", refused.reason);
+                }
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    fn open_for(&mut self, ask: &OpenPool, peer: u32, now: Instant) -> Result<OpenedPool, PoolRefused> {
+        self.admit(ask, peer)?;
+        let key = PoolKey {
+            instance: ask.instance.clone(),
+            process_group: ask.process_group.clone(),
+            application_group: ask.application_group.clone(),
+        };
+        let socket_dir = self.terms.surroundings.premises.sockets.display().to_string();
+        if self.places.contains_key(&key) {
+            if let Some(pool) = self.learn(&key, &ask.script) {
+                if ask.crowded {
+                    pool.grow(now);
+                }
+                return Ok(opened(pool, socket_dir));
+            }
+        }
+        self.count_opened(ask)?;
+        let group = self.group(&ask.instance, &ask.process_group).ok_or_else(|| unknown_group(ask))?;
+        let opening = Opening { key, group, script: ask.script.clone(), preloaded: false, wanted: 1 };
+        let pool = self.open(opening, now).and_then(|id| self.pools.get(&id));
+        let failed =
+            || refused(RefusalCause::TooMany, "wsgid can't make another pool; its log says why".into());
+        pool.map(|pool| opened(pool, socket_dir)).ok_or_else(failed)
+    }
+
+    fn admit(&self, ask: &OpenPool, peer: u32) -> Result<(), PoolRefused> {
+        if self.stopping {
+            return Err(refused(RefusalCause::Stopping, "wsgid is on its way down".into()));
+        }
+        let Some(instance) = self.instances.get(&ask.instance) else {
+            let reason = format!("wsgid has no configuration of the httpd instance '{}'", ask.instance);
+            return Err(refused(RefusalCause::UnknownInstance, reason));
+        };
+        if ![0, self.terms.own_uid, instance.configure.web_uid].contains(&peer) {
+            let reason = format!("user {peer} is not the web server of this instance");
+            return Err(refused(RefusalCause::NotAllowed, reason));
+        }
+        if instance.groups.contains_key(&ask.process_group) { Ok(()) } else { Err(unknown_group(ask)) }
+    }
+
+    fn count_opened(&self, ask: &OpenPool) -> Result<(), PoolRefused> {
+        let by_request = |pool: &&Pool| pool.key.instance == ask.instance && !pool.preloaded;
+        if self.pools.values().filter(by_request).count() < bounds::OPENED_POOLS {
+            return Ok(());
+        }
+        let reason = format!("{} pools are open that no configuration names", bounds::OPENED_POOLS);
+        Err(refused(RefusalCause::TooMany, reason))
+    }
+
+    fn status(&self, now: Instant) -> Status {
+        let mut pools: Vec<_> = self.pools.values().map(Pool::status).collect();
+        pools.sort_by(|a, b| {
+            let name = |pool: &wsgid_proto::control::PoolStatus| {
+                (pool.instance.clone(), pool.process_group.clone(), pool.application_group.clone())
+            };
+            name(a).cmp(&name(b))
+        });
+        Status { pools, uptime_seconds: now.duration_since(self.terms.started).as_secs() }
+    }
+
+    fn reload_group(&mut self, group: &str, now: Instant) -> Done {
+        if !self.instances.values().any(|instance| instance.groups.contains_key(group)) {
+            return Done { affected: 0, refusal: format!("there is no process group '{group}'") };
+        }
+        let of_group = |pool: &PoolKey| pool.process_group == group;
+        Done { affected: self.roll(of_group, now), refusal: String::new() }
+    }
+
+    /// New workers for every pool.
+    pub fn reload_all(&mut self, now: Instant) {
+        let rolled = self.roll(|_| true, now);
+        tracing::info!(pools = rolled, "every pool gets new workers");
+    }
+
+    fn roll(&mut self, chosen: impl Fn(&PoolKey) -> bool, now: Instant) -> u32 {
+        let mut rolled = 0;
+        for place in self.places.iter().filter(|(key, _)| chosen(key)).map(|(_, place)| place) {
+            for id in [Some(place.serving), place.successor].into_iter().flatten() {
+                self.pools.get_mut(&id).into_iter().for_each(|pool| pool.roll(now));
+            }
+            rolled += 1;
+        }
+        rolled
+    }
+
+    /// Everyone finishes what they have; nobody comes any more.
+    pub fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        self.pools.values_mut().for_each(|pool| pool.leave(now));
+        self.tick(now);
+    }
+
+    /// Nobody finishes anything any more.
+    pub fn kill_all(&self) {
+        self.pools.values().for_each(Pool::kill_all);
+    }
+
+    /// Has everyone gone?
+    pub fn is_deserted(&self) -> bool {
+        self.pools.is_empty()
+    }
+}
+
+fn opened(pool: &Pool, socket_dir: String) -> OpenedPool {
+    OpenedPool { message: PoolOpened { pool: pool.id, socket_dir }, board: pool.board_file() }
+}
+
+fn refused(cause: RefusalCause, reason: String) -> PoolRefused {
+    PoolRefused { cause, reason }
+}
+
+fn unknown_group(ask: &OpenPool) -> PoolRefused {
+    let reason = format!("no WSGI process group '{}' has been configured", ask.process_group);
+    refused(RefusalCause::UnknownGroup, reason)
+}

@@ -1,0 +1,177 @@
+//! From a plan to a running process: the worker's socket, the descriptors it is handed, and the
+//! spawn of `wsgid-launch`. Every step has its own error, so that one line in the log names it.
+
+use super::interpreter::{self, NoInterpreter};
+use super::plan::{self, Place};
+use crate::configuration::Group;
+use crate::installation::{Installation, Missing};
+use crate::sys::{descriptors, memory};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair,
+};
+use nix::unistd::{Gid, Uid, chown, pipe2};
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tokio::net::{UnixStream, unix::pipe};
+use wsgid_proto::launch::{BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, WORKER_PLAN_FD};
+use wsgid_proto::{Message, broker};
+
+/// Why no process came to be.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The group has no Python.
+    #[error(transparent)]
+    Interpreter(#[from] NoInterpreter),
+    /// The installation is not whole.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The extension is there and can't be opened.
+    #[error("the Python extension {} can't be opened: {error}", .path.display())]
+    Extension { path: PathBuf, error: io::Error },
+    /// The worker's socket.
+    #[error("the socket {} can't be made: {error}", .path.display())]
+    Socket { path: PathBuf, error: io::Error },
+    /// Pipes, memory files: the system is out of something.
+    #[error("the descriptors for a worker can't be made: {0}")]
+    Descriptors(#[from] io::Error),
+    /// An environment of megabytes.
+    #[error("the plan for a worker is too large: its environment has to shrink")]
+    PlanSize,
+    /// The launcher did not start.
+    #[error("{} can't be started: {error}", .path.display())]
+    Spawn { path: PathBuf, error: io::Error },
+}
+
+impl From<nix::Error> for LaunchError {
+    fn from(errno: nix::Error) -> Self {
+        Self::Descriptors(errno.into())
+    }
+}
+
+/// What all launches have in common.
+#[derive(Debug)]
+pub struct Premises {
+    /// Where the parts lie.
+    pub installation: Installation,
+    /// Directory of the workers' sockets.
+    pub sockets: PathBuf,
+    /// The daemon's own environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// May sockets be given to other users?
+    pub root: bool,
+    /// Workers watch every file they import.
+    pub watch: bool,
+}
+
+/// A process that is on its way to being a worker.
+#[derive(Debug)]
+pub struct Launched {
+    /// The process: first the launcher, then Python.
+    pub child: tokio::process::Child,
+    /// The daemon's end of the control socket pair.
+    pub control: UnixStream,
+    /// What it prints.
+    pub output: pipe::Receiver,
+}
+
+impl Premises {
+    /// The path of a worker's socket.
+    pub fn socket_of(&self, place: Place<'_>) -> PathBuf {
+        self.sockets.join(broker::worker_socket(place.pool, place.serial))
+    }
+
+    /// Starts a worker.
+    pub fn launch(
+        &self,
+        group: &Group,
+        place: Place<'_>,
+        board: BorrowedFd<'_>,
+    ) -> Result<Launched, LaunchError> {
+        let home = group.options.python_home.as_ref().map(|home| Path::new(OsStr::from_bytes(home)));
+        let search_path = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+        let python =
+            interpreter::find(home, search_path.map(OsString::as_os_str), interpreter::is_executable)?;
+        let launcher = self.installation.launcher()?;
+        let extension = self.extension()?;
+        let environment = plan::environment(self.environment.iter().cloned(), group);
+        let launch_plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
+        let worker_plan = plan_file(c"wsgid-worker-plan", &plan::worker_plan(group, place, self.watch))?;
+        let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+        let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let board = board.try_clone_to_owned()?;
+        let path = self.socket_of(place);
+        let listener =
+            self.listen(group, &path).map_err(|error| LaunchError::Socket { path: path.clone(), error })?;
+        let placed = vec![
+            (launch_plan, PLAN_FD),
+            (pair.1, CONTROL_FD),
+            (listener, LISTEN_FD),
+            (board, BOARD_FD),
+            (worker_plan, WORKER_PLAN_FD),
+            (extension, EXTENSION_FD),
+        ];
+        let launched = spawn(&launcher, placed, write_end).and_then(|child| {
+            Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)? })
+        });
+        if launched.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        launched
+    }
+
+    fn extension(&self) -> Result<OwnedFd, LaunchError> {
+        let path = self.installation.extension()?;
+        let file = File::open(&path).map_err(|error| LaunchError::Extension { path, error })?;
+        Ok(file.into())
+    }
+
+    /// Only the web user (and root) may connect, and only while the worker listens.
+    fn listen(&self, group: &Group, path: &Path) -> io::Result<OwnedFd> {
+        let backlog = i32::try_from(group.options.listen_backlog).unwrap_or(i32::MAX);
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let _ = fs::remove_file(path); // of an earlier daemon; this one's names are new
+        bind(listener.as_raw_fd(), &UnixAddr::new(path)?)?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        if self.root {
+            chown(path, Some(Uid::from_raw(group.web_uid)), Some(Gid::from_raw(group.web_gid)))?;
+        }
+        listen(&listener, Backlog::new(backlog)?)?;
+        Ok(listener)
+    }
+}
+
+fn plan_file<M: Message>(name: &CStr, plan: &M) -> Result<OwnedFd, LaunchError> {
+    let payload = plan.encode();
+    if payload.len() > M::KIND.bound() {
+        return Err(LaunchError::PlanSize);
+    }
+    Ok(memory::sealed_file(name, &plan.frame())?)
+}
+
+fn spawn(
+    launcher: &Path,
+    placed: Vec<(OwnedFd, i32)>,
+    output: OwnedFd,
+) -> Result<tokio::process::Child, LaunchError> {
+    let mut command = Command::new(launcher);
+    command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    descriptors::place(&mut command, placed)?;
+    let spawned = tokio::process::Command::from(command).spawn();
+    spawned.map_err(|error| LaunchError::Spawn { path: launcher.into(), error })
+}
+
+fn control_end(end: OwnedFd) -> io::Result<UnixStream> {
+    let stream = std::os::unix::net::UnixStream::from(end);
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+fn output_end(end: OwnedFd) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(end)
+}

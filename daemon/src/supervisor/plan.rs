@@ -1,0 +1,194 @@
+//! What a worker is told before it is one: the plan for the launcher and the plan for the
+//! interpreter, both made of nothing but values.
+
+use crate::configuration::Group;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use wsgid_proto::launch::{BOOTSTRAP, LaunchPlan, WorkerPlan};
+
+/// Between a service manager and the daemon alone; a worker that answered to them would confuse it.
+const NOT_INHERITED: &[&str] = &["NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "WSGID_LIBDIR"];
+const NOT_INHERITED_PREFIXES: &[&str] = &["LISTEN_", "WATCHDOG_"];
+
+/// A worker's place: what distinguishes it from its colleagues.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The pool's random number.
+    pub pool: u64,
+    /// Which application of the group.
+    pub application_group: &'a str,
+    /// What to import first; empty for nothing.
+    pub script: &'a Bytes,
+    /// Slot on the board.
+    pub slot: u32,
+    /// Which worker.
+    pub serial: u32,
+}
+
+/// The launcher's plan.
+pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -> LaunchPlan {
+    let options = &group.options;
+    let identity = &group.identity;
+    let program = Bytes::copy_from_slice(interpreter.as_os_str().as_bytes());
+    LaunchPlan {
+        group: options.name.clone(),
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        switch_user: identity.switch_user,
+        umask: options.umask,
+        nice: options.cpu_priority,
+        cpu_seconds: options.cpu_time_limit.into(),
+        data_bytes: options.memory_limit,
+        address_bytes: options.virtual_memory_limit,
+        directory: directory(group),
+        environment,
+        arguments: vec![program.clone(), Bytes::from("-c"), Bytes::from(BOOTSTRAP)],
+        program,
+    }
+}
+
+/// As mod_wsgi has it: `home=`, else the user's own home if that is not the web server's user.
+fn directory(group: &Group) -> Bytes {
+    let identity = &group.identity;
+    match &group.options.home {
+        Some(home) => home.clone(),
+        None if identity.switch_user && identity.uid != group.web_uid => {
+            Bytes::copy_from_slice(identity.home.as_os_str().as_bytes())
+        }
+        None => Bytes::from("/"),
+    }
+}
+
+/// The interpreter's plan.
+pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
+    let options = &group.options;
+    WorkerPlan {
+        pool: place.pool,
+        slot: place.slot,
+        serial: place.serial,
+        threads: options.threads,
+        stack_size: options.stack_size,
+        switch_interval: options.switch_interval.unwrap_or(0.0),
+        process_group: options.name.clone(),
+        application_group: place.application_group.into(),
+        multiprocess: options.multiprocess,
+        python_path: options.python_path.clone(),
+        home: options.home.clone().unwrap_or_default(),
+        preload: place.script.clone(),
+        web_uid: group.web_uid,
+        shutdown_seconds: options.shutdown_timeout,
+        watch,
+        run_once: false,
+    }
+}
+
+/// The worker's environment: the daemon's, with the user's own home and name.
+pub fn environment(inherited: impl Iterator<Item = (OsString, OsString)>, group: &Group) -> Vec<Bytes> {
+    let mut variables: BTreeMap<Vec<u8>, Vec<u8>> = inherited
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        .filter(|(name, _)| is_inherited(name))
+        .collect();
+    let mut set = |name: &str, value: &[u8]| variables.insert(name.into(), value.to_vec());
+    set("HOME", group.identity.home.as_os_str().as_bytes());
+    if !group.identity.name.starts_with('#') {
+        set("USER", group.identity.name.as_bytes());
+        set("LOGNAME", group.identity.name.as_bytes());
+    }
+    let options = &group.options;
+    if let Some(lang) = &options.lang {
+        set("LANG", lang.as_bytes());
+    }
+    if let Some(locale) = &options.locale {
+        set("LC_ALL", locale.as_bytes());
+    }
+    if let Some(eggs) = &options.python_eggs {
+        set("PYTHON_EGG_CACHE", eggs);
+    }
+    variables.into_iter().map(|(name, value)| Bytes::from([&name[..], b"=", &value[..]].concat())).collect()
+}
+
+fn is_inherited(name: &[u8]) -> bool {
+    let is = |known: &&str| name == known.as_bytes();
+    let begins = |prefix: &&str| name.starts_with(prefix.as_bytes());
+    !NOT_INHERITED.iter().any(is) && !NOT_INHERITED_PREFIXES.iter().any(begins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Identity;
+    use wsgid_proto::control::GroupDefinition;
+
+    fn group(options: &[(&str, &str)]) -> Group {
+        Group {
+            definition: GroupDefinition { name: "site".into(), options: vec![] },
+            options: wsgid_proto::options::parse("site", options).0.unwrap(),
+            identity: Identity {
+                uid: 1000,
+                gid: 33,
+                groups: vec![33, 50],
+                name: "bob".into(),
+                home: "/home/bob".into(),
+                switch_user: true,
+            },
+            web_uid: 33,
+            web_gid: 33,
+        }
+    }
+
+    fn environment_of(group: &Group, inherited: &[(&str, &str)]) -> Vec<String> {
+        let inherited = inherited.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let text = |variable: Bytes| String::from_utf8(variable.to_vec()).unwrap();
+        environment(inherited, group).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn the_working_directory_is_mod_wsgis() {
+        let plan = |group: &Group| launch_plan(group, Path::new("/venv/bin/python"), vec![]);
+        assert_eq!(plan(&group(&[])).directory, "/home/bob");
+        assert_eq!(plan(&group(&[("home", "/srv")])).directory, "/srv");
+        let same = Group { web_uid: 1000, ..group(&[]) };
+        assert_eq!(plan(&same).directory, "/");
+        assert_eq!(plan(&same).arguments[..2], ["/venv/bin/python", "-c"]);
+    }
+
+    #[test]
+    fn the_environment_is_the_users_and_free_of_the_service_manager() {
+        let inherited = [
+            ("NOTIFY_SOCKET", "/run/x"),
+            ("LISTEN_FDS", "1"),
+            ("WATCHDOG_USEC", "1"),
+            ("INVOCATION_ID", "x"),
+            ("HOME", "/root"),
+            ("PATH", "/bin"),
+        ];
+        let group = group(&[("lang", "de_DE.UTF-8"), ("locale", "C.UTF-8"), ("python-eggs", "/eggs")]);
+        let expected = [
+            "HOME=/home/bob",
+            "LANG=de_DE.UTF-8",
+            "LC_ALL=C.UTF-8",
+            "LOGNAME=bob",
+            "PATH=/bin",
+            "PYTHON_EGG_CACHE=/eggs",
+            "USER=bob",
+        ];
+        assert_eq!(environment_of(&group, &inherited), expected);
+    }
+
+    #[test]
+    fn limits_and_threads_reach_their_plans() {
+        let group =
+            group(&[("cpu-time-limit", "9"), ("memory-limit", "10"), ("processes", "1"), ("threads", "3")]);
+        let plan = launch_plan(&group, Path::new("/p"), vec![]);
+        assert_eq!((plan.cpu_seconds, plan.data_bytes, plan.uid, plan.gid), (9, 10, 1000, 33));
+        let script = Bytes::from("/app.wsgi");
+        let place = Place { pool: 7, application_group: "a", script: &script, slot: 1, serial: 2 };
+        let plan = worker_plan(&group, place, true);
+        assert_eq!((plan.threads, plan.multiprocess, plan.watch, plan.web_uid), (3, true, true, 33));
+        assert_eq!((plan.pool, plan.slot, plan.serial, plan.preload), (7, 1, 2, script.clone()));
+    }
+}

@@ -1,0 +1,315 @@
+//! One pool at work: carries out what its [`Roster`] decides, on its board and with its workers.
+
+use super::board::PoolBoard;
+use super::launch::Premises;
+use super::plan::Place;
+use super::roster::{Action, Roster, Stage, Terms};
+use super::worker::{self, Hand, Name, News, Order, Report};
+use crate::configuration::Group;
+use crate::sys::process;
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
+use wsgid_proto::board::{PoolState, SlotState};
+use wsgid_proto::control::{PoolStatus, WorkerStatus};
+
+/// Which pool: names are unique within an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolKey {
+    /// The httpd.
+    pub instance: String,
+    /// Process group.
+    pub process_group: String,
+    /// Application group.
+    pub application_group: String,
+}
+
+/// What pools need from outside.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Paths and the like, for launches.
+    pub premises: Rc<Premises>,
+    /// Where workers report.
+    pub reports: mpsc::Sender<Report>,
+}
+
+/// A set of worker processes that serve one application group.
+#[derive(Debug)]
+pub struct Pool {
+    /// Random and new for each pool.
+    pub id: u64,
+    /// Which pool.
+    pub key: PoolKey,
+    /// Known from the configuration, rather than opened by a request.
+    pub preloaded: bool,
+    group: Arc<Group>,
+    script: Bytes,
+    board: PoolBoard,
+    roster: Roster,
+    hands: HashMap<u32, Hand>,
+    surroundings: Surroundings,
+}
+
+/// How a pool begins.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Which pool.
+    pub key: PoolKey,
+    /// Its group.
+    pub group: Arc<Group>,
+    /// What to import before a worker is ready; empty for nothing.
+    pub script: Bytes,
+    /// Known from the configuration.
+    pub preloaded: bool,
+    /// Workers at first.
+    pub wanted: u32,
+}
+
+impl Pool {
+    /// A pool without workers; the first [`Pool::tick`] starts them.
+    pub fn open(opening: Opening, surroundings: Surroundings) -> io::Result<Self> {
+        let Opening { key, group, script, preloaded, wanted } = opening;
+        let options = &group.options;
+        let terms = Terms {
+            processes: options.processes,
+            shutdown: Duration::from_secs(options.shutdown_timeout.into()),
+            watch: surroundings.premises.watch,
+        };
+        Ok(Self {
+            id: process::random()?,
+            key,
+            preloaded,
+            board: PoolBoard::create(options.processes)?,
+            roster: Roster::new(terms, wanted),
+            group,
+            script,
+            hands: HashMap::new(),
+            surroundings,
+        })
+    }
+
+    /// Its group.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// The same group, looked up anew: workers that start from now on follow it.
+    pub fn set_group(&mut self, group: Arc<Group>) {
+        self.group = group;
+    }
+
+    /// What new workers import.
+    pub fn script(&self) -> &Bytes {
+        &self.script
+    }
+
+    /// Learns what to import, unless it knows already. A configuration knows better than a request.
+    pub fn learn_script(&mut self, script: &Bytes, from_configuration: bool) {
+        if self.script.is_empty() || from_configuration {
+            self.script = script.clone();
+        }
+    }
+
+    /// Its decisions and their state.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The board, for an Apache child.
+    pub fn board_file(&self) -> Arc<OwnedFd> {
+        self.board.shared_file()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        let actions = self.roster.tick(now);
+        self.perform(actions, now);
+    }
+
+    /// A worker has reported. `rival`: see [`Roster::ready`].
+    pub fn hear(&mut self, serial: u32, news: News, rival: bool, now: Instant) {
+        let actions = match news {
+            News::Ready { loaded } => {
+                tracing::info!(group = %self.group.title(), pid = self.pid(serial), loaded, "worker is ready");
+                self.roster.ready(serial, loaded, rival, now)
+            }
+            News::ReloadWanted { reason } => {
+                tracing::info!(group = %self.group.title(), pid = self.pid(serial), "reload wanted: {reason}");
+                self.roster.reload_wanted(serial, now)
+            }
+            News::Exited { how, last_line } => self.bury(serial, &how, &last_line, now),
+        };
+        self.perform(actions, now);
+    }
+
+    /// New workers beside the old ones.
+    pub fn roll(&mut self, now: Instant) {
+        let actions = self.roster.roll(now);
+        self.perform(actions, now);
+    }
+
+    /// One more worker, if there is room.
+    pub fn grow(&mut self, now: Instant) {
+        let actions = self.roster.grow(now);
+        self.perform(actions, now);
+    }
+
+    /// So many workers from now on.
+    pub fn want(&mut self, wanted: u32, now: Instant) {
+        let actions = self.roster.want(wanted, now);
+        self.perform(actions, now);
+    }
+
+    /// Every worker finishes what it has. The board stays open, so that nobody asks for another
+    /// pool of this daemon meanwhile; see [`Pool::close`].
+    pub fn leave(&mut self, now: Instant) {
+        let actions = self.roster.leave(now);
+        self.perform(actions, now);
+    }
+
+    /// Whoever holds the board is to ask the broker again.
+    pub fn close(&self) {
+        self.board.say(PoolState::Closed);
+    }
+
+    /// No more waiting for those who finish.
+    pub fn kill_all(&self) {
+        self.hands.values().for_each(|hand| hand.order(Order::Kill));
+    }
+
+    /// Looks whether the script has changed, if that would help.
+    pub fn look_at_script(&mut self, now: Instant) {
+        if self.roster.awaits_script() {
+            let actions = self.roster.script_is(self.stamp(), now);
+            self.perform(actions, now);
+        }
+    }
+
+    /// For `wsgictl`.
+    pub fn status(&self) -> PoolStatus {
+        let board = self.board.view();
+        let worker = |(serial, slot, stage): (u32, u32, Stage)| WorkerStatus {
+            pid: self.pid(serial),
+            slot,
+            serial,
+            state: in_a_word(stage).into(),
+            claimed: board.slot(slot as usize).map_or(0, |word| word.claimed),
+            requests: board.requests(slot as usize),
+        };
+        PoolStatus {
+            instance: self.key.instance.clone(),
+            process_group: self.key.process_group.clone(),
+            application_group: self.key.application_group.clone(),
+            workers: self.roster.members().map(worker).collect(),
+            trouble: self.roster.trouble().into(),
+        }
+    }
+
+    /// Carries actions out, and those that follow from them.
+    fn perform(&mut self, actions: Vec<Action>, now: Instant) {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            match action {
+                Action::Start { serial, slot } => queue.extend(self.start(serial, slot, now)),
+                Action::Serve { serial, slot } => self.board.mark(slot, serial, SlotState::Ready),
+                Action::Retire { serial, slot, starting } => {
+                    self.board.mark(slot, serial, SlotState::Draining);
+                    let orders: &[Order] =
+                        if starting { &[Order::Retire, Order::Terminate] } else { &[Order::Retire] };
+                    orders.iter().for_each(|order| self.order(serial, *order));
+                }
+                Action::Kill { serial } => self.order(serial, Order::Kill),
+                Action::Clear { slot } => self.board.clear(slot),
+                Action::Say(state) => self.say(state),
+                Action::Warn(text) => tracing::warn!(group = %self.group.title(), "{text}"),
+            }
+        }
+    }
+
+    fn start(&mut self, serial: u32, slot: u32, now: Instant) -> Vec<Action> {
+        self.roster.starts_with(self.stamp());
+        let Self { id, key, script, surroundings, .. } = &*self;
+        let place = Place { pool: *id, application_group: &key.application_group, script, slot, serial };
+        match surroundings.premises.launch(&self.group, place, self.board.file()) {
+            Ok(launched) => {
+                let name = Name { pool: *id, serial, group: self.group.title().into() };
+                let hand = worker::attend(name, launched, surroundings.reports.clone());
+                let (uid, gid) = (self.group.identity.uid, self.group.identity.gid);
+                let threads = self.group.options.threads;
+                let application = &self.key.application_group;
+                tracing::info!(group = %self.group.title(), pid = hand.pid, application, uid, gid, threads, "starting worker");
+                self.board.place(slot, serial, threads, hand.pid);
+                self.hands.insert(serial, hand);
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!(group = %self.group.title(), "no worker can be started: {error}");
+                self.roster.not_launched(serial, error.to_string(), now)
+            }
+        }
+    }
+
+    fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {
+        let stage = self.roster.members().find(|(other, ..)| *other == serial).map(|(.., stage)| stage);
+        let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed | Stage::Parked));
+        let (group, pid) = (self.group.title(), self.pid(serial));
+        if expected {
+            tracing::info!(%group, pid, "worker {how}");
+        } else {
+            tracing::error!(%group, pid, "worker {how}; its last line was: {last_line:?}");
+        }
+        self.hands.remove(&serial);
+        let place = Place { pool: self.id, application_group: "", script: &self.script, slot: 0, serial };
+        let _ = std::fs::remove_file(self.surroundings.premises.socket_of(place));
+        let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };
+        self.roster.exited(serial, &words, now)
+    }
+
+    fn say(&self, state: PoolState) {
+        self.board.say(state);
+        if state == PoolState::Failing {
+            tracing::error!(group = %self.group.title(), "no worker stays up, requests get 503: {}", self.roster.trouble());
+        }
+    }
+
+    fn order(&self, serial: u32, order: Order) {
+        if let Some(hand) = self.hands.get(&serial) {
+            hand.order(order);
+        }
+    }
+
+    fn pid(&self, serial: u32) -> u32 {
+        self.hands.get(&serial).map_or(0, |hand| hand.pid)
+    }
+
+    /// A plain stat: the privileged process opens nothing below a user's directory.
+    fn stamp(&self) -> Option<SystemTime> {
+        std::fs::metadata(Path::new(OsStr::from_bytes(&self.script))).ok()?.modified().ok()
+    }
+}
+
+/// Whoever still holds the board of a pool that is gone must not wait on it.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn in_a_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Starting { .. } => "starting",
+        Stage::Ready { loaded: true, .. } => "ready",
+        Stage::Ready { loaded: false, .. } => "ready, not loaded",
+        Stage::Parked => "waiting for a fix",
+        Stage::Draining { .. } => "draining",
+        Stage::Doomed => "killed",
+    }
+}

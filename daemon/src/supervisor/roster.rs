@@ -1,0 +1,347 @@
+//! The roster: who works in one pool, who is to come and who has to go. It decides and does nothing;
+//! [`super::pool`] carries its [`Action`]s out and reports what became of them.
+//!
+//! ```text
+//!             ready                  retire                exit
+//! Starting ─────────► Ready ─────────────────► Draining ─────────► (gone)
+//!     │ ready, import failed, better ones serve    ▲  │ deadline     ▲
+//!     ├────────────────────────────────────────────┘  ▼              │
+//!     └─────────────────────────────────────────► Doomed (killed) ───┘
+//! ```
+//!
+//! **A roll** raises the generation. Workers of an older one go on serving while one newcomer tries
+//! whether the new code imports; then the others follow, and with each that is ready an old one
+//! retires. If the newcomer's import fails, it goes instead, the old ones are taken into the new
+//! generation, and the pool is under *repair* until its script changes or somebody asks again.
+
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use super::backoff::{Backoff, STEADY};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+use wsgid_proto::board::PoolState;
+
+/// A worker that is not ready after so long never will be.
+pub const STARTUP: Duration = Duration::from_secs(120);
+
+/// Beyond `shutdown-timeout`, what a worker gets to end by itself.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
+/// What the configuration says about a pool's workers.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The most that serve at the same time.
+    pub processes: u32,
+    /// How long a retired worker's requests may take.
+    pub shutdown: Duration,
+    /// Workers watch their files: one whose import failed is kept, out of service, since it alone
+    /// knows what it had read.
+    pub watch: bool,
+}
+
+/// What the pool has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Launch a worker; answered by [`Roster::not_launched`] if that fails at once.
+    Start { serial: u32, slot: u32 },
+    /// It takes requests from now on.
+    Serve { serial: u32, slot: u32 },
+    /// It takes no more, finishes and ends. One that is still `starting` has nothing to finish.
+    Retire { serial: u32, slot: u32, starting: bool },
+    /// End it at once.
+    Kill { serial: u32 },
+    /// Its slot is free.
+    Clear { slot: u32 },
+    /// The board says how the pool is.
+    Say(PoolState),
+    /// Something the administrator should read.
+    Warn(String),
+}
+
+/// Where a worker is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Launched, not ready.
+    Starting { since: Instant },
+    /// Serves; `loaded` unless the import of its application failed.
+    Ready { since: Instant, loaded: bool },
+    /// Does not serve, and waits for a file of its failed import to change.
+    Parked,
+    /// Told to end.
+    Draining { deadline: Instant },
+    /// Killed, not yet gone.
+    Doomed,
+}
+
+#[derive(Debug)]
+struct Member {
+    slot: u32,
+    generation: u64,
+    stage: Stage,
+}
+
+/// A roll that failed, or an import that did while others serve.
+#[derive(Debug, Default)]
+struct Repair {
+    /// Try again then, because a worker asked.
+    retry: Option<Instant>,
+}
+
+/// The workers of one pool.
+#[derive(Debug)]
+pub struct Roster {
+    terms: Terms,
+    wanted: u32,
+    generation: u64,
+    last_serial: u32,
+    members: BTreeMap<u32, Member>,
+    backoff: Backoff,
+    repair: Option<Repair>,
+    /// The script's time stamp when a worker was last started.
+    tried: Option<SystemTime>,
+    trouble: String,
+    stuck: bool,
+    failing: bool,
+    leaving: bool,
+}
+
+impl Roster {
+    /// An empty roster that wants so many workers; the first [`Roster::tick`] starts them.
+    pub fn new(terms: Terms, wanted: u32) -> Self {
+        let wanted = wanted.clamp(1, terms.processes.max(1));
+        Self {
+            terms,
+            wanted,
+            generation: 1,
+            last_serial: 0,
+            members: BTreeMap::new(),
+            backoff: Backoff::default(),
+            repair: None,
+            tried: None,
+            trouble: String::new(),
+            stuck: false,
+            failing: false,
+            leaving: false,
+        }
+    }
+
+    /// Slots that the board of such a pool needs: every worker twice while it rolls, and two for
+    /// those that are slow to end.
+    pub fn slots(processes: u32) -> u32 {
+        processes * 2 + 2
+    }
+
+    /// Time has passed: does what is due.
+    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.enforce(now, &mut actions);
+        if self.repair.as_ref().and_then(|repair| repair.retry).is_some_and(|at| at <= now) {
+            self.begin_roll(now, &mut actions);
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// A worker says that it is ready. `rival`: an older pool serves in this one's place as long as
+    /// nothing here imports.
+    pub fn ready(&mut self, serial: u32, loaded: bool, rival: bool, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let better = rival || self.has_loaded_besides(serial);
+        let Some(member) = self.members.get_mut(&serial) else { return actions };
+        match member.stage {
+            Stage::Starting { .. } if !loaded && better => self.reject(serial, now, &mut actions),
+            Stage::Starting { .. } => {
+                member.stage = Stage::Ready { since: now, loaded };
+                actions.push(Action::Serve { serial, slot: member.slot });
+                self.took_up(loaded);
+            }
+            Stage::Ready { since, .. } => {
+                member.stage = Stage::Ready { since, loaded };
+                self.took_up(loaded);
+            }
+            Stage::Parked | Stage::Draining { .. } | Stage::Doomed => {}
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// A worker's process has ended, `how` in words.
+    pub fn exited(&mut self, serial: u32, how: &str, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(member) = self.members.remove(&serial) else { return actions };
+        actions.push(Action::Clear { slot: member.slot });
+        match member.stage {
+            Stage::Starting { .. } => {
+                self.failed(format!("a worker {how} before it was ready"), now);
+            }
+            Stage::Ready { since, .. } => {
+                if now.duration_since(since) >= STEADY {
+                    self.backoff.reset();
+                }
+                self.failed(format!("a worker {how}"), now);
+            }
+            Stage::Parked | Stage::Draining { .. } | Stage::Doomed => {}
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// A worker could not even be launched: its process never was.
+    pub fn not_launched(&mut self, serial: u32, why: String, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Some(member) = self.members.remove(&serial) {
+            actions.push(Action::Clear { slot: member.slot });
+            self.failed(why, now);
+            self.stuck = true;
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// A worker has seen that the code on disk is not what it runs.
+    pub fn reload_wanted(&mut self, serial: u32, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(member) = self.members.get(&serial) else { return actions };
+        let being_replaced = member.generation != self.generation;
+        match (&mut self.repair, member.stage) {
+            (_, Stage::Draining { .. } | Stage::Doomed) => {}
+            (_, Stage::Parked) => self.begin_roll(now, &mut actions),
+            _ if being_replaced => {}
+            (Some(repair), _) => {
+                let at = self.backoff.until().map_or(now, |until| until.max(now));
+                repair.retry = Some(repair.retry.map_or(at, |set| set.min(at)));
+            }
+            (None, _) => self.begin_roll(now, &mut actions),
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// Somebody with the right to do so asks for new workers: nothing keeps them waiting.
+    pub fn roll(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.backoff.reset();
+        self.begin_roll(now, &mut actions);
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// Every thread is taken: one more worker, if there is room and none is on its way already.
+    pub fn grow(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let coming = self.count(|member| matches!(member.stage, Stage::Starting { .. })) > 0;
+        if !coming && self.wanted < self.terms.processes {
+            self.wanted += 1;
+            self.settle(now, &mut actions);
+        }
+        actions
+    }
+
+    /// So many workers from now on.
+    pub fn want(&mut self, wanted: u32, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.wanted = wanted.clamp(1, self.terms.processes.max(1));
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// The pool closes: everyone goes, nobody comes.
+    pub fn leave(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.leaving = true;
+        self.repair = None;
+        let all: Vec<u32> = self.members.keys().copied().collect();
+        all.into_iter().for_each(|serial| self.retire(serial, now, &mut actions));
+        actions
+    }
+
+    /// The script's time stamp at the start of a worker.
+    pub fn starts_with(&mut self, stamp: Option<SystemTime>) {
+        self.tried = stamp;
+    }
+
+    /// Is the pool's script worth a look every second?
+    pub fn awaits_script(&self) -> bool {
+        self.repair.is_some() && !self.leaving
+    }
+
+    /// The script's time stamp, as it is now.
+    pub fn script_is(&mut self, stamp: Option<SystemTime>, now: Instant) -> Vec<Action> {
+        if self.awaits_script() && stamp.is_some() && stamp != self.tried {
+            self.roll(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// When to call [`Roster::tick`] at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let stages = self.members.values().filter_map(|member| match member.stage {
+            Stage::Starting { since } => Some(since + STARTUP),
+            Stage::Draining { deadline } => Some(deadline),
+            Stage::Ready { .. } | Stage::Parked | Stage::Doomed => None,
+        });
+        let retry = self.repair.as_ref().and_then(|repair| repair.retry);
+        let restart = (!self.leaving && self.missing() > 0 && self.free_slot().is_some())
+            .then(|| self.backoff.until())
+            .flatten();
+        stages.chain(retry).chain(restart).min()
+    }
+
+    /// Has everyone gone, for good?
+    pub fn is_deserted(&self) -> bool {
+        self.leaving && self.members.is_empty()
+    }
+
+    /// Does anyone serve, whether or not the application imported?
+    pub fn serves(&self) -> bool {
+        self.count(|member| matches!(member.stage, Stage::Ready { .. })) > 0
+    }
+
+    /// Does anyone serve whose application imported?
+    pub fn serves_loaded(&self) -> bool {
+        self.has_loaded_besides(0)
+    }
+
+    /// How many workers the pool is meant to have.
+    pub fn wanted(&self) -> u32 {
+        self.wanted
+    }
+
+    /// Why the pool is not as it should be; empty if it is.
+    pub fn trouble(&self) -> &str {
+        &self.trouble
+    }
+
+    /// Everyone: serial, slot and stage.
+    pub fn members(&self) -> impl Iterator<Item = (u32, u32, Stage)> + '_ {
+        self.members.iter().map(|(serial, member)| (*serial, member.slot, member.stage))
+    }
+
+    fn count(&self, is: impl Fn(&Member) -> bool) -> u32 {
+        self.members.values().filter(|member| is(member)).count() as u32
+    }
+
+    fn has_loaded_besides(&self, serial: u32) -> bool {
+        let loaded = |stage| matches!(stage, Stage::Ready { loaded: true, .. });
+        self.members.iter().any(|(other, member)| *other != serial && loaded(member.stage))
+    }
+
+    fn took_up(&mut self, loaded: bool) {
+        self.stuck = false;
+        if loaded {
+            self.repair = None;
+            self.trouble.clear();
+        } else {
+            self.trouble = "the application does not import; its traceback is in the log".into();
+        }
+    }
+
+    fn failed(&mut self, why: String, now: Instant) {
+        self.backoff.failed(now);
+        self.trouble = why;
+        self.stuck |= self.backoff.failures() >= 2;
+    }
+}

@@ -1,0 +1,242 @@
+//! The roster's life, with no process, no board and no clock.
+
+use super::*;
+
+/// A roster and its time; actions come back as they were decided.
+struct Case {
+    roster: Roster,
+    now: Instant,
+}
+
+impl Case {
+    fn of(processes: u32, wanted: u32) -> Self {
+        let terms = Terms { processes, shutdown: Duration::from_secs(5), watch: false };
+        Self { roster: Roster::new(terms, wanted), now: Instant::now() }
+    }
+
+    fn watching(mut self) -> Self {
+        self.roster.terms.watch = true;
+        self
+    }
+
+    fn after(&mut self, seconds: u64) -> Vec<Action> {
+        self.now += Duration::from_secs(seconds);
+        self.roster.tick(self.now)
+    }
+
+    fn ready(&mut self, serial: u32) -> Vec<Action> {
+        self.roster.ready(serial, true, false, self.now)
+    }
+
+    fn broken(&mut self, serial: u32) -> Vec<Action> {
+        self.roster.ready(serial, false, false, self.now)
+    }
+
+    fn exits(&mut self, serial: u32) -> Vec<Action> {
+        self.roster.exited(serial, "exited with status 1", self.now)
+    }
+
+    /// A roster whose first workers, 1 up to `count`, serve.
+    fn serving(processes: u32, count: u32) -> Self {
+        let mut case = Self::of(processes, count);
+        case.after(0);
+        (1..=count).for_each(|serial| drop(case.ready(serial)));
+        case
+    }
+}
+
+fn starts(actions: &[Action]) -> Vec<u32> {
+    let serial = |action: &Action| match action {
+        Action::Start { serial, .. } => Some(*serial),
+        _ => None,
+    };
+    actions.iter().filter_map(serial).collect()
+}
+
+fn retires(actions: &[Action]) -> Vec<u32> {
+    let serial = |action: &Action| match action {
+        Action::Retire { serial, .. } => Some(*serial),
+        _ => None,
+    };
+    actions.iter().filter_map(serial).collect()
+}
+
+#[test]
+fn everyone_wanted_is_started_in_slots_of_their_own() {
+    let mut case = Case::of(3, 3);
+    let start = |serial, slot| Action::Start { serial, slot };
+    assert_eq!(case.after(0), [start(1, 0), start(2, 1), start(3, 2)]);
+    assert_eq!(case.after(0), []);
+    assert_eq!(case.ready(2), [Action::Serve { serial: 2, slot: 1 }]);
+}
+
+#[test]
+fn a_pool_grows_one_by_one_up_to_its_processes() {
+    let mut case = Case::of(3, 1);
+    case.after(0);
+    assert_eq!(starts(&case.roster.grow(case.now)), [], "one is on its way");
+    case.ready(1);
+    assert_eq!(starts(&case.roster.grow(case.now)), [2]);
+    assert_eq!(starts(&case.roster.grow(case.now)), []);
+    case.ready(2);
+    assert_eq!(starts(&case.roster.grow(case.now)), [3]);
+    case.ready(3);
+    assert_eq!(starts(&case.roster.grow(case.now)), []);
+}
+
+#[test]
+fn a_crash_is_made_good_at_once_and_then_with_patience() {
+    let mut case = Case::serving(1, 1);
+    assert_eq!(starts(&case.exits(1)), [2]);
+    let actions = case.exits(2);
+    assert_eq!(starts(&actions), []);
+    assert!(actions.contains(&Action::Say(PoolState::Failing)));
+    assert!(case.roster.trouble().contains("status 1"));
+    assert_eq!(case.roster.deadline(), Some(case.now + Duration::from_secs(1)));
+    assert_eq!(starts(&case.after(1)), [3]);
+    let actions = case.ready(3);
+    assert!(actions.contains(&Action::Say(PoolState::Open)));
+    assert_eq!(case.roster.trouble(), "");
+}
+
+#[test]
+fn a_worker_that_served_long_is_no_failure_of_the_start() {
+    let mut case = Case::serving(1, 1);
+    assert_eq!(starts(&case.exits(1)), [2]);
+    case.ready(2);
+    case.after(STEADY.as_secs());
+    assert_eq!(starts(&case.exits(2)), [3]);
+}
+
+#[test]
+fn what_can_not_be_launched_fails_the_pool_at_once_and_is_tried_again() {
+    let mut case = Case::of(2, 2);
+    case.after(0);
+    let first = case.roster.not_launched(1, "no interpreter".into(), case.now);
+    assert!(first.contains(&Action::Say(PoolState::Failing)));
+    assert_eq!(case.roster.trouble(), "no interpreter");
+    case.roster.not_launched(2, "no interpreter".into(), case.now);
+    case.roster.not_launched(3, "no interpreter".into(), case.now);
+    assert_eq!(starts(&case.after(1)), [4, 5]);
+}
+
+#[test]
+fn a_first_import_that_fails_serves_all_the_same() {
+    let mut case = Case::of(2, 2);
+    case.after(0);
+    assert_eq!(case.broken(1), [Action::Serve { serial: 1, slot: 0 }]);
+    assert_eq!(case.broken(2), [Action::Serve { serial: 2, slot: 1 }]);
+    assert!(case.roster.trouble().contains("does not import"));
+}
+
+#[test]
+fn a_roll_tries_one_then_replaces_all() {
+    let mut case = Case::serving(3, 3);
+    assert_eq!(starts(&case.roster.roll(case.now)), [4]);
+    let actions = case.ready(4);
+    assert_eq!(retires(&actions), [1]);
+    assert_eq!(starts(&actions), [5, 6]);
+    assert_eq!(retires(&case.ready(5)), [2]);
+    assert_eq!(retires(&case.ready(6)), [3]);
+    assert_eq!(case.exits(1), [Action::Clear { slot: 0 }]);
+    assert_eq!(case.roster.wanted(), 3);
+}
+
+#[test]
+fn many_wishes_for_a_reload_are_one_roll() {
+    let mut case = Case::serving(2, 2);
+    assert_eq!(starts(&case.roster.reload_wanted(1, case.now)), [3]);
+    assert_eq!(case.roster.reload_wanted(2, case.now), []);
+    case.ready(3);
+    assert_eq!(case.roster.reload_wanted(1, case.now), [], "it is retired already");
+}
+
+#[test]
+fn code_that_does_not_import_replaces_nothing() {
+    let mut case = Case::serving(2, 2);
+    let stamp = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    case.roster.reload_wanted(1, case.now);
+    case.roster.starts_with(stamp(10));
+    let actions = case.broken(3);
+    assert_eq!(retires(&actions), [3]);
+    assert!(matches!(&actions[0], Action::Warn(text) if text.contains("does not import")));
+    assert!(case.roster.serves_loaded());
+    assert_eq!(case.after(0), []);
+    assert!(case.roster.awaits_script());
+    assert_eq!(case.roster.script_is(stamp(10), case.now), []);
+    assert_eq!(case.roster.script_is(None, case.now), [], "vanished for a moment");
+    assert_eq!(starts(&case.roster.script_is(stamp(11), case.now)), [4]);
+    assert_eq!(retires(&case.ready(4)), [1]);
+    assert_eq!(case.roster.trouble(), "");
+    assert!(!case.roster.awaits_script());
+}
+
+#[test]
+fn a_worker_that_keeps_asking_is_heard_with_patience() {
+    let mut case = Case::serving(1, 1);
+    case.roster.reload_wanted(1, case.now);
+    case.broken(2);
+    case.roster.reload_wanted(1, case.now);
+    assert_eq!(starts(&case.after(0)), [3], "the first time at once");
+    case.broken(3);
+    case.roster.reload_wanted(1, case.now);
+    assert_eq!(starts(&case.after(0)), []);
+    assert_eq!(starts(&case.after(1)), [4]);
+}
+
+#[test]
+fn a_watching_newcomer_is_parked_and_knows_when_to_try_again() {
+    let mut case = Case::serving(1, 1).watching();
+    case.roster.reload_wanted(1, case.now);
+    assert_eq!(retires(&case.broken(2)), []);
+    assert_eq!(case.after(10), []);
+    let actions = case.roster.reload_wanted(2, case.now);
+    assert_eq!((retires(&actions), starts(&actions)), (vec![2], vec![3]));
+    assert_eq!(retires(&case.ready(3)), [1]);
+}
+
+#[test]
+fn behind_a_rival_only_code_that_imports_serves() {
+    let mut case = Case::of(1, 1);
+    case.after(0);
+    let actions = case.roster.ready(1, false, true, case.now);
+    assert_eq!(retires(&actions), [1]);
+    assert!(!case.roster.serves());
+    assert!(case.roster.awaits_script());
+}
+
+#[test]
+fn a_worker_that_never_gets_ready_is_killed_and_replaced() {
+    let mut case = Case::of(1, 1);
+    case.after(0);
+    assert_eq!(case.roster.deadline(), Some(case.now + STARTUP));
+    let actions = case.after(STARTUP.as_secs());
+    assert!(actions.contains(&Action::Kill { serial: 1 }));
+    assert_eq!(starts(&actions), [2]);
+    assert_eq!(case.exits(1), [Action::Clear { slot: 0 }]);
+}
+
+#[test]
+fn whoever_does_not_end_is_killed() {
+    let mut case = Case::serving(1, 1);
+    let retire = Action::Retire { serial: 1, slot: 0, starting: false };
+    assert_eq!(case.roster.leave(case.now), [retire]);
+    assert_eq!(case.after(6), []);
+    assert!(case.after(1).contains(&Action::Kill { serial: 1 }));
+    assert!(!case.roster.is_deserted());
+    assert_eq!(case.exits(1), [Action::Clear { slot: 0 }]);
+    assert!(case.roster.is_deserted());
+    assert_eq!(case.roster.deadline(), None);
+}
+
+#[test]
+fn no_slot_no_start_until_one_is_free() {
+    let mut case = Case::serving(1, 1); // four slots
+    for serial in 2..=4 {
+        case.roster.roll(case.now);
+        case.ready(serial);
+    }
+    assert_eq!(case.roster.members().count(), 4);
+    assert_eq!(starts(&case.roster.roll(case.now)), []);
+    assert_eq!(starts(&case.exits(1)), [5]);
+}

@@ -1,0 +1,251 @@
+//! One worker, seen from the supervisor: a task that waits on its process, its control socket, its
+//! output and its orders, and owns all four. It ends when the process has.
+//!
+//! Since the task alone reaps the process, a signal it sends can't hit a stranger with the same
+//! number.
+
+use super::launch::Launched;
+use super::output::Lines;
+use crate::sockets::wire::{Conversation, WireError};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::sync::mpsc;
+use wsgid_proto::Message;
+use wsgid_proto::frame::{Frame, Kind};
+use wsgid_proto::launch::{Note, Ready, ReloadWanted, Retire};
+use wsgid_proto::response::Level;
+
+/// What a worker may say. The application shares its process, so this is taken with a grain of salt:
+/// nothing here can do more than replace or end the worker itself.
+const PERMITTED: &[Kind] = &[Kind::Ready, Kind::ReloadWanted, Kind::Note];
+
+/// After the process has ended, its last words may still be on the way; a grandchild that holds the
+/// pipe open must not hold the news back.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What the pool tells a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Finish and end.
+    Retire,
+    /// It does not serve yet: end now.
+    Terminate,
+    /// The hard way, with the process group that it leads.
+    Kill,
+}
+
+/// What a worker has to say, or what became of it.
+#[derive(Debug)]
+pub enum News {
+    /// See [`Ready`].
+    Ready { loaded: bool },
+    /// See [`ReloadWanted`].
+    ReloadWanted { reason: String },
+    /// Its process is gone: how, in words, and its last line of output.
+    Exited { how: String, last_line: String },
+}
+
+/// News of one worker of one pool.
+#[derive(Debug)]
+pub struct Report {
+    /// The pool's number.
+    pub pool: u64,
+    /// The worker's.
+    pub serial: u32,
+    /// What there is.
+    pub news: News,
+}
+
+/// How to reach a worker.
+#[derive(Debug)]
+pub struct Hand {
+    /// Its process.
+    pub pid: u32,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Hand {
+    /// Orders go to the task; one that has ended needs none.
+    pub fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+/// Whose worker it is, for messages and reports.
+#[derive(Debug, Clone)]
+pub struct Name {
+    /// The pool's number.
+    pub pool: u64,
+    /// The worker's.
+    pub serial: u32,
+    /// The group's name for people.
+    pub group: String,
+}
+
+struct Worker {
+    name: Name,
+    pid: u32,
+    child: Child,
+    control: Option<Conversation>,
+    output: Lines,
+    reports: mpsc::Sender<Report>,
+}
+
+/// Starts the task.
+pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> Hand {
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let pid = launched.child.id().unwrap_or_default();
+    let worker = Worker {
+        output: Lines::new(launched.output, name.group.clone(), pid),
+        control: Some(Conversation::new(launched.control)),
+        child: launched.child,
+        name,
+        pid,
+        reports,
+    };
+    tokio::spawn(worker.live(inbox));
+    Hand { pid, orders }
+}
+
+impl Worker {
+    async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let status = loop {
+            tokio::select! {
+                status = self.child.wait() => break status,
+                Some(order) = orders.recv() => self.obey(order),
+                said = next_said(&mut self.control) => self.hear(said).await,
+                () = self.output.log_next() => {}
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, self.hear_out()).await;
+        let how = status.map_or_else(|error| format!("can't be waited for: {error}"), in_words);
+        let last_line = self.output.last();
+        self.report(News::Exited { how, last_line }).await;
+    }
+
+    fn obey(&mut self, order: Order) {
+        // None once the process has been reaped: then there is nobody to signal.
+        let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) else {
+            return;
+        };
+        match order {
+            Order::Retire => {
+                let told = self.control.as_ref().map(|control| control.try_send(&Retire {}));
+                if !matches!(told, Some(Ok(()))) {
+                    let _ = kill(pid, Signal::SIGTERM); // it has hung up: the only way left to ask
+                }
+            }
+            Order::Terminate => drop(kill(pid, Signal::SIGTERM)),
+            Order::Kill => {
+                let _ = killpg(pid, Signal::SIGKILL); // none before the launcher's first step
+                let _ = self.child.start_kill();
+            }
+        }
+    }
+
+    async fn hear(&mut self, said: Result<Option<Frame>, WireError>) {
+        let news = match said {
+            Ok(Some(frame)) => self.understand(frame),
+            Ok(None) => {
+                self.control = None; // its end closes with the process; the exit tells the rest
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        match news {
+            Ok(Some(news)) => self.report(news).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(group = %self.name.group, pid = self.pid, "worker is killed: on its control socket, {error}");
+                self.control = None;
+                self.obey(Order::Kill);
+            }
+        }
+    }
+
+    fn understand(&self, frame: Frame) -> Result<Option<News>, WireError> {
+        match frame.kind {
+            Kind::Ready => Ok(Some(News::Ready { loaded: Ready::from_frame(frame)?.loaded })),
+            Kind::ReloadWanted => {
+                Ok(Some(News::ReloadWanted { reason: printable(&ReloadWanted::from_frame(frame)?.reason) }))
+            }
+            Kind::Note => {
+                self.note(&Note::from_frame(frame)?);
+                Ok(None)
+            }
+            other => Err(WireError::NotHere(other)),
+        }
+    }
+
+    fn note(&self, note: &Note) {
+        let (group, pid, text) = (&self.name.group, self.pid, printable(&note.text));
+        match Level::from_number(note.level) {
+            Level::Critical | Level::Error => tracing::error!(%group, pid, "{text}"),
+            Level::Warning => tracing::warn!(%group, pid, "{text}"),
+            Level::Notice | Level::Info => tracing::info!(%group, pid, "{text}"),
+            Level::Debug => tracing::debug!(%group, pid, "{text}"),
+        }
+    }
+
+    /// What is still in the pipes.
+    async fn hear_out(&mut self) {
+        while let Some(control) = &mut self.control {
+            let Ok(Some(frame)) = control.next(PERMITTED).await else { break };
+            if let Ok(Some(news)) = self.understand(frame) {
+                self.report(news).await;
+            }
+        }
+        while self.output.is_open() {
+            self.output.log_next().await;
+        }
+    }
+
+    async fn report(&self, news: News) {
+        let report = Report { pool: self.name.pool, serial: self.name.serial, news };
+        let _ = self.reports.send(report).await; // fails only when the supervisor has ended
+    }
+}
+
+async fn next_said(control: &mut Option<Conversation>) -> Result<Option<Frame>, WireError> {
+    match control {
+        Some(conversation) => conversation.next(PERMITTED).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Control characters of a worker stay out of the daemon's log.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
+fn in_words(status: ExitStatus) -> String {
+    let Some(number) = status.signal() else {
+        return format!("exited with status {}", status.code().unwrap_or_default());
+    };
+    let name =
+        Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    let core = if status.core_dumped() { ", leaving a core dump" } else { "" };
+    format!("was ended by {name}{core}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_in_words() {
+        assert_eq!(in_words(ExitStatus::from_raw(3 << 8)), "exited with status 3");
+        assert_eq!(in_words(ExitStatus::from_raw(9)), "was ended by SIGKILL");
+        assert_eq!(in_words(ExitStatus::from_raw(11 | 128)), "was ended by SIGSEGV, leaving a core dump");
+    }
+
+    #[test]
+    fn no_escape_sequence_reaches_the_log() {
+        assert_eq!(printable("a\x1b[31mb\tc\n"), "a\u{fffd}[31mb\tc\u{fffd}");
+    }
+}

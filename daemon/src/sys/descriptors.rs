@@ -1,0 +1,67 @@
+//! Descriptors at the numbers that [`wsgid_proto::launch`] promises.
+//!
+//! A child gets its descriptors by `dup2` between fork and exec. That is only sound while nothing
+//! else of this process lives at the promised numbers: the standard library keeps a pipe of its own
+//! open across that gap, to report a failed exec. So the daemon occupies the numbers once, at its
+//! start, and never lets them go.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use wsgid_proto::launch::EXTENSION_FD;
+
+/// The highest of the promised numbers.
+const LAST: RawFd = EXTENSION_FD;
+
+/// Occupies the numbers up to the last promised one, for as long as the process lives.
+pub fn reserve() -> io::Result<()> {
+    loop {
+        let null = File::open("/dev/null")?;
+        if null.as_raw_fd() > LAST {
+            return Ok(());
+        }
+        let _ = null.into_raw_fd(); // kept open on purpose
+    }
+}
+
+/// Makes `command`'s child have these descriptors at these numbers, open across its exec.
+pub fn place(command: &mut Command, placed: Vec<(OwnedFd, RawFd)>) -> io::Result<()> {
+    if placed.iter().any(|(fd, _)| fd.as_raw_fd() <= LAST) {
+        return Err(io::Error::other("a descriptor to pass on lies at a reserved number"));
+    }
+    let place_all = move || {
+        for (fd, number) in &placed {
+            // SAFETY: dup2 takes two numbers and is async-signal-safe; `fd` is open, and `number` is
+            // one of the reserved ones, so nothing that is still needed is closed by it.
+            if unsafe { libc::dup2(fd.as_raw_fd(), *number) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure calls nothing but dup2 and errno: no allocation, no lock.
+    unsafe { command.pre_exec(place_all) };
+    Ok(())
+}
+
+/// Takes over an inherited descriptor, or `None` if the number is not open. To be called once for
+/// each number, before anything else opens files.
+pub fn inherited(number: RawFd) -> Option<File> {
+    // SAFETY: F_GETFD only asks whether the number is open.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: the number is open, and by this function's contract nobody else has taken it over.
+    Some(unsafe { File::from_raw_fd(number) })
+}
+
+/// Lets every descriptor from `first` on go away at the next exec, whoever left it open.
+pub fn close_at_exec_from(first: RawFd) -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: three integers; the call marks descriptors and closes none.
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, flags) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

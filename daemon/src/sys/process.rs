@@ -1,0 +1,46 @@
+//! Single system calls without a safe wrapper elsewhere.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+
+/// Wakes whoever sleeps on the lower half of a shared word.
+pub fn wake_all(word: &AtomicU64) {
+    let halves = std::ptr::from_ref(word).cast::<u32>();
+    let lower = if cfg!(target_endian = "little") { halves } else { halves.wrapping_add(1) };
+    // SAFETY: `lower` points into a live, aligned word; FUTEX_WAKE only uses the address as a key.
+    unsafe { libc::syscall(libc::SYS_futex, lower, libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// A random number of the kernel's.
+pub fn random() -> io::Result<u64> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is as long as is said, and the kernel writes no more than that.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if filled != bytes.len() as isize {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// setpriority(2) for this process.
+pub fn set_niceness(nice: i32) -> io::Result<()> {
+    // SAFETY: three integers.
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Every signal back to its default: an exec keeps the ignored ones ignored.
+pub fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL runs no code of ours; signals that can't be changed answer with an error.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn random_numbers_differ() {
+        assert_ne!(super::random().unwrap(), super::random().unwrap());
+    }
+}
