@@ -154,7 +154,9 @@ fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: PyErr, path: &str) {
 
 /// The lines about an exception, as bytes.
 pub(crate) fn describe<'py>(py: Python<'py>, error: &PyErr, path: &str) -> PyResult<Bound<'py, PyBytes>> {
-    let text = python::scripts(py)?.call_method1(intern!(py, "describe"), (error.value(py), path))?;
+    // Not `value()`: before Python 3.12 only this gives the exception its traceback.
+    let error = error.clone_ref(py).into_value(py);
+    let text = python::scripts(py)?.call_method1(intern!(py, "describe"), (error, path))?;
     Ok(text.cast_into::<PyBytes>()?)
 }
 

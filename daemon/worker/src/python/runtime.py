@@ -199,10 +199,17 @@ def finish(seconds):
 
 
 def join_threads():
-    try:
-        threading._shutdown()
-    except BaseException:
-        report('waiting for the threads of the application failed')
+    # threading._shutdown() does this, but only in the main thread, where nothing bounds it. What is
+    # registered there is how executors send their threads home.
+    for callback in reversed(getattr(threading, '_threading_atexits', ())):
+        try:
+            callback()
+        except BaseException:
+            report('sending the threads of the application home failed')
+    ours = (threading.main_thread(), threading.current_thread())
+    for thread in threading.enumerate():
+        if thread not in ours and not thread.daemon:
+            thread.join()
 
 
 def report(title):
