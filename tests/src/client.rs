@@ -162,13 +162,15 @@ impl Connection {
 
     /// Reads a head alone, as a reply to HEAD has one.
     pub fn head_reply(&mut self) -> io::Result<Reply> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if self.stream.read_line(&mut head)? == 0 {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if self.stream.read_until(b'\n', &mut head)? == 0 {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("no whole head: {head:?}")));
             }
         }
-        parse_head(head).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP/1.1 head"))
+        // A head is bytes; ISO 8859-1 shows each as one character.
+        parse_head(head.into_iter().map(char::from).collect())
+            .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP/1.1 head"))
     }
 
     /// Reads what is there up to `bytes`, blocking for all of it.

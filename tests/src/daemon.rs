@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +25,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts in the place's directories and waits until its control socket answers.
+    /// Starts in the place's directories, as a service manager does, and waits until it says that it
+    /// is ready. From then on its control socket has to answer.
     pub fn start(place: &Place, identity: Identity) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(place.path("logs/wsgid.log")).unwrap();
         let mut command = Command::new(staged("usr/sbin/wsgid"));
@@ -32,7 +34,9 @@ impl Daemon {
         command.arg("--state-dir").arg(place.path("state"));
         // As a service manager starts it, with more to read when a test fails.
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8");
-        command.env("RUST_LOG", "debug").env("RUST_BACKTRACE", "1").current_dir("/");
+        command.arg("--log-level=debug").current_dir("/");
+        let (notices, notify_socket) = notify_socket(place);
+        command.env("NOTIFY_SOCKET", notify_socket);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
         if let Some((user, group)) = identity {
             command.uid(user).gid(group);
@@ -42,8 +46,9 @@ impl Daemon {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("wsgid ended with {status}:\n{}", place.read("logs/wsgid.log"));
             }
-            query(&daemon.control)
+            ready(&notices)
         });
+        query(&daemon.control).unwrap();
         daemon
     }
 
@@ -103,6 +108,24 @@ impl Drop for Daemon {
             let _ = self.child.kill();
         }
     }
+}
+
+/// A socket like the service manager's, for any user to write to.
+fn notify_socket(place: &Place) -> (UnixDatagram, PathBuf) {
+    let path = place.path("notify");
+    let _ = std::fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    (socket, path)
+}
+
+/// Has `READY=1` come? See sd_notify(3).
+fn ready(notices: &UnixDatagram) -> Result<(), String> {
+    let mut buffer = [0; 4096];
+    let length = notices.recv(&mut buffer).map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    if text.lines().any(|line| line == "READY=1") { Ok(()) } else { Err(text) }
 }
 
 /// Asks a daemon what runs.

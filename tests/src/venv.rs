@@ -108,6 +108,7 @@ impl Python {
             set -e
             mkdir -p "$2/bin" "$2/lib"
             cp "$1/bin/$3" "$2/bin/"
+            ln -s "$3" "$2/bin/python3"
             cp -P "$1"/lib/libpython* "$2/lib/" 2>/dev/null || :
             cd "$1/lib"
             find "$3" \( -path "$3/test" -o -path "$3/site-packages" -o -name __pycache__ \

@@ -155,7 +155,7 @@ fn what_can_not_be_meant_stops_the_configuration() {
         ("WSGIDaemonProcess", "WSGIDaemonProcess"),
         ("WSGIScriptAlias /x", "WSGIScriptAlias"),
         ("WSGIScriptAlias /x @APPS@/hello.wsgi nonsense=1", "nonsense"),
-        ("WSGIScriptAliasMatch ( @APPS@/hello.wsgi", "WSGIScriptAliasMatch"),
+        ("WSGIScriptAliasMatch ( @APPS@/hello.wsgi", "regular expression"),
         ("WSGIScriptAlias /x @APPS@/hello.wsgi process-group=late application-group=%{GLOBAL}", "late"),
         ("WSGIPassAuthorization maybe", "WSGIPassAuthorization"),
         ("<VirtualHost *:81>\nWSGIPythonHome /usr\n</VirtualHost>", "WSGIPythonHome"),

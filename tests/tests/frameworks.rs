@@ -167,11 +167,7 @@ fn exercise_django(stack: &mut Stack) {
     assert_eq!(stack.get("/where/?a=b").expect(200).text(), "http://localhost/where/?a=b");
     stack.get("/broken/").expect(500);
     stack.logged("error", &["RuntimeError: the view fails on purpose"]);
-    files_need_no_daemon(
-        stack,
-        &["/robots.txt", "/static/admin/css/base.css", "/media/upload.bin"],
-        "/where/",
-    );
+    files_need_no_daemon(stack, &["/robots.txt", "/static/admin/css/base.css", "/media/upload.bin"]);
 }
 
 /// Apache serves these by itself.

@@ -61,7 +61,7 @@ each_mpm! {
 }
 
 fn expansions(mpm: Mpm) -> Stack {
-    let mut plan = Stack::on(mpm).bring("whoami").config("SetEnvIf X-Colour (.*) COLOUR=$1");
+    let mut plan = Stack::on(mpm).bring("whoami").config("SetEnvIf X-Colour (.+) COLOUR=$1");
     for (path, group) in [
         ("global", "%{GLOBAL}"),
         ("server", "%{SERVER}"),
@@ -81,7 +81,7 @@ fn process_groups_are_chosen_by_option_directive_and_environment() {
     let stack = Stack::on(Mpm::Event)
         .bring("whoami")
         .config("WSGIDaemonProcess blue\nWSGIDaemonProcess green processes=1 threads=1")
-        .config("SetEnvIf X-Colour (.*) COLOUR=$1")
+        .config("SetEnvIf X-Colour (.+) COLOUR=$1")
         .config("WSGIScriptAlias /option @APPS@/whoami.wsgi process-group=blue")
         .config("<Location /directive>\nWSGIProcessGroup blue\n</Location>")
         .mount("/directive", "whoami")

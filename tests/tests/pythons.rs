@@ -32,7 +32,7 @@ fn every_python_of_this_machine_answers_in_one_apache() {
 
 /// Python's own directories, the libraries it would be loaded from, or our extension.
 fn names_python(map: &str) -> bool {
-    ["libpython", "/python3", "_wsgid"].iter().any(|part| map.contains(part))
+    ["libpython", "/python3", "/_wsgid"].iter().any(|part| map.contains(part))
 }
 
 each_mpm! {
