@@ -45,6 +45,8 @@ pub(crate) struct Kept {
     door_left: AtomicBool,
     peers: [u32; 3],
     stopping: AtomicBool,
+    /// No room for another connection, and told so: once for each time it comes to that.
+    crowded: AtomicBool,
     seats: Mutex<Seats>,
     /// The descriptor behind each seat, readable without a lock by a forked child.
     numbers: Box<[AtomicI32]>,
@@ -72,6 +74,7 @@ impl Kept {
             door_left: AtomicBool::new(false),
             peers,
             stopping: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             seats: Mutex::new(seats),
             numbers: (0..SEATS).map(|_| AtomicI32::new(-1)).collect(),
         })
@@ -107,7 +110,7 @@ impl Kept {
         let accepted = self.door.accept();
         match &accepted {
             Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                journal::note("no descriptors are left for another connection");
+                self.complain("no descriptors are left for another connection");
                 std::thread::sleep(NO_DESCRIPTORS_PAUSE);
             }
             Err(e) if stopping && e.kind() == io::ErrorKind::WouldBlock => self.leave_door(),
@@ -129,9 +132,10 @@ impl Kept {
             return None;
         }
         let Some(seat) = locked(&self.seats).free.pop() else {
-            journal::note(&format!("a connection is refused: {SEATS} are kept already"));
+            self.complain(&format!("a connection is refused: {SEATS} are kept already"));
             return None;
         };
+        self.crowded.store(false, Ordering::Relaxed);
         self.numbers[seat].store(stream.as_raw_fd(), Ordering::Release);
         let connection = Connection::new(stream, seat, self);
         // Added while deaf, so that all that follows is the same for new and old connections.
@@ -144,6 +148,12 @@ impl Kept {
             connection.close_reading();
         }
         Some(connection)
+    }
+
+    fn complain(&self, text: &str) {
+        if !self.crowded.swap(true, Ordering::Relaxed) {
+            journal::note(text);
+        }
     }
 
     /// Puts a connection back into its seat until it is readable again.

@@ -5,7 +5,7 @@
 //! whatever Python does.
 
 use crate::control::Word;
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use crate::{journal, outfit, python, request, sys};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -34,6 +34,10 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     let wrapper = python::files(py)?.getattr("FileWrapper")?;
     runtime.call_method1("prepare", (plan(py, worker, &wakeup_end)?, wrapper))?;
     let loaded = preload(py, worker)?;
+    if worker::forked() {
+        // The script forked and its child came back from it.
+        sys::leave(0);
+    }
     let plan = &worker.plan;
     runtime.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {

@@ -4,7 +4,7 @@ use crate::environ::{Drawer, Particulars};
 use crate::errors::ErrorLog;
 use crate::input::Input;
 use crate::respond::{close, respond};
-use crate::scripts::{NoApplication, Script};
+use crate::scripts::Script;
 use crate::start::{Fault, StartResponse};
 use crate::stdio::Serving;
 use crate::talk::{Ending, Talk};
@@ -29,24 +29,24 @@ pub(crate) struct Request {
 /// Serves a request. The conversation is left to be settled without the GIL.
 pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, request: Request) -> Ending {
     let _serving = Serving::begin(&request.talk);
-    let path = String::from_utf8_lossy(&request.head.script).into_owned();
     let talk = request.talk.clone();
     let script = match worker.scripts.load(py, &request.head.script) {
         Ok(script) => script,
         Err(error) => {
-            log_exception(py, &talk, error, &path);
+            let path = String::from_utf8_lossy(&request.head.script);
+            log_exception(py, &talk, &error, &path);
             return Ending::Aborted(AbortCause::Script, format!("the script {path} could not be loaded"));
         }
     };
     match script.application(py, &request.head.callable) {
-        Ok(application) => call(py, drawer, request, &script, &application, &path),
-        Err(NoApplication::Missing) => {
-            let name = &request.head.callable;
+        Ok(Some(application)) => call(py, drawer, request, &script, &application),
+        Ok(None) => {
+            let (path, name) = (&script.path, &request.head.callable);
             let line = format!("Target WSGI script '{path}' does not contain WSGI application '{name}'.");
             log_text(py, &talk, format!("{line}\n").as_bytes());
             Ending::Aborted(AbortCause::Callable, line)
         }
-        Err(NoApplication::Unloaded(error)) => failed(py, &talk, error, &path, None),
+        Err(error) => failed(py, &talk, &error, &script, None),
     }
 }
 
@@ -57,26 +57,25 @@ fn call(
     request: Request,
     script: &Script,
     application: &Bound<'_, PyAny>,
-    path: &str,
 ) -> Ending {
     let talk = request.talk.clone();
-    let scene = match set_up(py, drawer, request, script, path) {
+    let scene = match set_up(py, drawer, request, script) {
         Ok(scene) => scene,
         Err(error) => {
-            log_exception(py, &talk, error, path);
+            log_exception(py, &talk, &error, &script.path);
             return Ending::Aborted(AbortCause::Internal, "the environ could not be built".into());
         }
     };
     let result = match application.call1((&scene.environ, &scene.start)) {
         Ok(result) => result,
-        Err(error) => return failed(py, &talk, error, path, Some(&scene.input)),
+        Err(error) => return failed(py, &talk, &error, script, Some(&scene.input)),
     };
     let mut ending = match respond(&scene.start, &result) {
         Ok(()) | Err(Fault::Lost) => Ending::Whole,
-        Err(Fault::Python(error)) => failed(py, &talk, error, path, Some(&scene.input)),
+        Err(Fault::Python(error)) => failed(py, &talk, &error, script, Some(&scene.input)),
     };
     if let Err(error) = close(&result) {
-        log_exception(py, &talk, error, path);
+        log_exception(py, &talk, &error, &script.path);
     }
     if let (Ending::Whole, Some((promised, sent))) = (&ending, scene.start.get().shortfall()) {
         let detail = format!("the application promised {promised} bytes and sent {sent}");
@@ -97,7 +96,6 @@ fn set_up<'py>(
     drawer: &mut Drawer,
     request: Request,
     script: &Script,
-    path: &str,
 ) -> PyResult<Scene<'py>> {
     let Request { talk, mut head, daemon_start } = request;
     let first = std::mem::take(&mut head.body);
@@ -108,13 +106,13 @@ fn set_up<'py>(
     let method = head.environ.iter().rev().find(|(name, _)| &name[..] == b"REQUEST_METHOD");
     let head_only = method.is_some_and(|(_, method)| &method[..] == b"HEAD");
     if head.reloading {
-        ask_for_reload(&environ, script, &talk, path);
+        ask_for_reload(&environ, script, &talk);
     }
     let start = Bound::new(py, StartResponse::new(talk, head_only))?;
     Ok(Scene { environ, start, input })
 }
 
-fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>, path: &str) {
+fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>) {
     let py = environ.py();
     let resource = environ.get_item(intern!(py, "SCRIPT_FILENAME"));
     let wanted = resource.and_then(|name| match name {
@@ -122,9 +120,9 @@ fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>
         None => Ok(false),
     });
     match wanted {
-        Ok(true) => worker::want_reload(&format!("{path} asked for it")),
+        Ok(true) => py.detach(|| worker::want_reload(&format!("{} asked for it", script.path))),
         Ok(false) => {}
-        Err(error) => log_exception(py, talk, error, path),
+        Err(error) => log_exception(py, talk, &error, &script.path),
     }
 }
 
@@ -132,21 +130,21 @@ fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>
 fn failed(
     py: Python<'_>,
     talk: &Arc<Talk>,
-    error: PyErr,
-    path: &str,
+    error: &PyErr,
+    script: &Script,
     input: Option<&Bound<'_, Input>>,
 ) -> Ending {
     let kind = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let unreadable =
         error.is_instance_of::<PyOSError>(py) && input.is_some_and(|input| input.get().has_failed());
-    log_exception(py, talk, error, path);
+    log_exception(py, talk, error, &script.path);
     let cause = if unreadable { AbortCause::Body } else { AbortCause::Application };
-    Ending::Aborted(cause, format!("{path} raised {kind}"))
+    Ending::Aborted(cause, format!("{} raised {kind}", script.path))
 }
 
 /// Writes a traceback to the request's error log.
-fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: PyErr, path: &str) {
-    match describe(py, &error, path) {
+fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, path: &str) {
+    match describe(py, error, path) {
         Ok(text) => log_text(py, talk, text.as_bytes()),
         Err(other) => journal::note(&format!("{path}: {error}; describing it raised {other}")),
     }

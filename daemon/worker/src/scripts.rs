@@ -2,7 +2,6 @@
 
 use crate::{locked, worker};
 use bytes::Bytes;
-use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -14,6 +13,8 @@ use std::sync::{Arc, Mutex};
 
 /// A script that has been executed.
 pub(crate) struct Script {
+    /// Its path, for messages.
+    pub(crate) path: String,
     names: Py<PyDict>,
     /// When its file was written, in microseconds since the epoch.
     mtime: i64,
@@ -25,14 +26,6 @@ pub(crate) struct Scripts {
     known: Mutex<HashMap<Bytes, Arc<Script>>>,
 }
 
-/// Why there is no application to call.
-pub(crate) enum NoApplication {
-    /// The script raised, or could not be read.
-    Unloaded(PyErr),
-    /// It has no such attribute.
-    Missing,
-}
-
 impl Scripts {
     /// Loads a script, or finds it loaded.
     pub(crate) fn load(&self, py: Python<'_>, path: &Bytes) -> PyResult<Arc<Script>> {
@@ -42,6 +35,7 @@ impl Scripts {
         let name = OsStr::from_bytes(path);
         let module = crate::python::scripts(py)?.call_method1(intern!(py, "load"), (name,))?;
         let script = Arc::new(Script {
+            path: String::from_utf8_lossy(path).into_owned(),
             mtime: module.getattr(intern!(py, "__mtime__"))?.extract()?,
             names: module.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?.unbind(),
         });
@@ -61,20 +55,19 @@ impl Scripts {
         let file = std::fs::metadata(OsStr::from_bytes(path));
         let mtime = file.map(|file| file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000);
         if mtime.ok() != Some(script.mtime) {
-            worker::want_reload(&format!("{} has changed", OsStr::from_bytes(path).to_string_lossy()));
+            worker::want_reload(&format!("{} has changed", script.path));
         }
     }
 }
 
 impl Script {
-    /// The callable of this name.
+    /// The callable of this name, if there is one.
     pub(crate) fn application<'py>(
         &self,
         py: Python<'py>,
         name: &str,
-    ) -> Result<Bound<'py, PyAny>, NoApplication> {
-        let found = self.names.bind(py).get_item(name).map_err(NoApplication::Unloaded)?;
-        found.ok_or(NoApplication::Missing)
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.names.bind(py).get_item(name)
     }
 
     /// Asks the script itself whether it wants to be loaded anew for this resource, if it can tell.
@@ -82,15 +75,6 @@ impl Script {
         match self.names.bind(py).get_item(intern!(py, "reload_required"))? {
             Some(function) => function.call1((resource,))?.is_truthy(),
             None => Ok(false),
-        }
-    }
-}
-
-impl From<NoApplication> for PyErr {
-    fn from(fault: NoApplication) -> Self {
-        match fault {
-            NoApplication::Unloaded(error) => error,
-            NoApplication::Missing => PyAttributeError::new_err("the script has no such callable"),
         }
     }
 }
