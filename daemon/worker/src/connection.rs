@@ -115,7 +115,7 @@ impl Connection {
 
     /// Sends all that was put.
     pub(crate) fn flush(&mut self) -> Result<(), Broken> {
-        let sent = self.send(&[&self.out], None);
+        let sent = self.send(&self.out, b"", None);
         self.out.clear();
         self.out.shrink_to(KEPT_BUFFER);
         sent
@@ -124,7 +124,7 @@ impl Connection {
     /// Sends all that was put and one more frame, whose payload is not copied.
     pub(crate) fn flush_with(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Broken> {
         self.out.extend_from_slice(&frame::header(kind, payload.len()));
-        let sent = self.send(&[&self.out, payload], None);
+        let sent = self.send(&self.out, payload, None);
         self.out.clear();
         sent
     }
@@ -138,23 +138,29 @@ impl Connection {
     ) -> Result<(), Broken> {
         self.flush()?;
         self.put(kind, payload);
-        let sent = self.send(&[&self.out], Some(descriptor));
+        let sent = self.send(&self.out, b"", Some(descriptor));
         self.out.clear();
         sent
     }
 
-    fn send(&self, pieces: &[&[u8]], mut descriptor: Option<BorrowedFd<'_>>) -> Result<(), Broken> {
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    /// Sends two pieces in one go, with the first bytes of which a descriptor may ride.
+    fn send(&self, first: &[u8], second: &[u8], mut rider: Option<BorrowedFd<'_>>) -> Result<(), Broken> {
+        let mut slices = [IoSlice::new(first), IoSlice::new(second)];
         let mut left = &mut slices[..];
-        IoSlice::advance_slices(&mut left, 0);
+        IoSlice::advance_slices(&mut left, 0); // passes over empty pieces
         while !left.is_empty() {
-            let numbers: Vec<_> = descriptor.iter().map(|fd| fd.as_raw_fd()).collect();
-            let rights = [ControlMessage::ScmRights(&numbers)];
-            let rights = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
-            match sendmsg::<()>(self.stream.as_raw_fd(), left, rights, MsgFlags::MSG_NOSIGNAL, None) {
+            let number = rider.map(|descriptor| [descriptor.as_raw_fd()]);
+            let rights = number.as_ref().map(|number| ControlMessage::ScmRights(number));
+            match sendmsg::<()>(
+                self.stream.as_raw_fd(),
+                left,
+                rights.as_slice(),
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            ) {
                 Ok(sent) => {
                     IoSlice::advance_slices(&mut left, sent);
-                    descriptor = None;
+                    rider = None;
                 }
                 Err(nix::Error::EINTR) => {}
                 Err(e) => return Err(io::Error::from(e).into()),

@@ -1,16 +1,17 @@
 //! From the arguments of `start_response` to a response head, checked as PEP 3333 and RFC 9110 ask.
 
+use crate::status;
 use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use wsgid_proto::bounds;
-use wsgid_proto::response::{ResponseHead, valid_name, valid_reason, valid_value};
+use wsgid_proto::response::{ResponseHead, valid_name, valid_value};
 
 /// The head that the application asks for.
 pub(crate) fn response_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
     let line = text(status, "status")?;
-    let Some((code, reason)) = status_line(&line) else {
+    let Some((code, reason)) = status::parse(&line) else {
         return Err(PyValueError::new_err(format!(
             "status must be three digits, a space and a reason without control characters, not {}",
             status.repr()?
@@ -22,15 +23,6 @@ pub(crate) fn response_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny
     }
     let headers = list.iter().map(|item| header(&item)).collect::<PyResult<_>>()?;
     Ok(ResponseHead { status: code, reason: line.slice_ref(reason), headers })
-}
-
-/// `200 OK`, or a bare `200` as mod_wsgi takes it since 6.0.
-fn status_line(line: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = line.split_at_checked(3)?;
-    let code = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
-    let code = code.parse().ok().filter(|code| *code >= 100)?;
-    let reason = if rest.is_empty() { rest } else { rest.strip_prefix(b" ")? };
-    valid_reason(reason).then_some((code, reason))
 }
 
 fn header(item: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {

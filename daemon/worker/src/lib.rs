@@ -1,7 +1,7 @@
 //! `_wsgid`, the extension that makes a plain Python a worker of mod_wsgid.
 //!
 //! The launcher executes the interpreter of the group's own environment, which loads this extension
-//! and calls [`life::main`]. From then on request threads wait for Apache's children to connect and
+//! and calls its `main`. From then on request threads wait for Apache's children to connect and
 //! turn frames into calls of a WSGI application (PEP 3333), and its answers into frames.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! talk      one request's frames, in turn                       input, errors, stdio
 //! ```
 //!
-//! Without Python, and tested without it: [`body`], [`length`], [`lines`]. All that is unsafe: [`sys`].
+//! Without Python, and tested without it: `body`, `length`, `lines`, `status`. All that is unsafe: `sys`.
 //! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
 //! with the GIL held, and nobody touches Python with a lock held.
 
@@ -34,6 +34,7 @@ mod respond;
 mod scripts;
 mod serve;
 mod start;
+mod status;
 mod stdio;
 mod sys;
 mod talk;

@@ -8,3 +8,5 @@ mod body;
 mod length;
 #[path = "../src/lines.rs"]
 mod lines;
+#[path = "../src/status.rs"]
+mod status;
