@@ -1,10 +1,10 @@
 //! The command line of `wsgid`.
 
-use crate::run;
+use crate::{run, serve};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 /// Where sockets lie unless it is said otherwise.
 pub const RUNTIME_DIRECTORY: &str = "/run/wsgid";
@@ -22,6 +22,8 @@ struct Cli {
 enum Command {
     /// Runs the daemon in the foreground. Its configuration comes from httpd, over a socket.
     Run(RunArguments),
+    /// Serves one application with an httpd of its own. Needs neither root nor a configuration.
+    Serve(serve::Arguments),
 }
 
 /// Arguments of `wsgid run`.
@@ -35,7 +37,10 @@ pub struct RunArguments {
     pub state_dir: PathBuf,
     /// How much to log: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: LevelFilter,
+    pub log_level: Targets,
+    /// Leave the time out of the log: whoever reads it has a clock.
+    #[arg(long, hide = true)]
+    pub no_log_times: bool,
     /// Let groups run as root if they ask for it.
     #[arg(long, hide = true)]
     pub allow_root: bool,
@@ -51,5 +56,6 @@ pub struct RunArguments {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::main(arguments),
+        Command::Serve(arguments) => serve::main(arguments),
     }
 }

@@ -67,11 +67,6 @@ impl Installation {
         &self.program
     }
 
-    /// `lib/wsgid` itself.
-    pub fn libdir(&self) -> &Path {
-        &self.libdir
-    }
-
     /// `wsgid-launch`.
     pub fn launcher(&self) -> Result<PathBuf, Missing> {
         self.part("the launcher", LAUNCHER)

@@ -12,6 +12,7 @@
 //! * [`sockets`]: `control.sock` and `broker.sock`
 //! * [`run`]: the daemon from its start to its end
 //! * [`launcher`]: the steps between the daemon and Python
+//! * [`serve`]: `wsgid serve`, one application with an httpd of its own
 //! * [`wsgictl`]: the operator's tool
 //! * [`sys`]: the only `unsafe`
 #![deny(unsafe_code)]
@@ -23,6 +24,7 @@ mod installation;
 pub mod launcher;
 mod log;
 mod run;
+mod serve;
 mod sockets;
 mod supervisor;
 mod sys;

@@ -49,7 +49,7 @@ enum StartError {
 
 /// The daemon; returns when it has ended.
 pub fn main(arguments: RunArguments) -> ExitCode {
-    log::init(arguments.log_level);
+    log::init(&arguments.log_level, !arguments.no_log_times);
     match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,7 @@
 //! Workers of a real daemon: how they come, serve, change and go.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
 mod common;
 use common::*;
 use nix::sys::signal::{Signal, kill};

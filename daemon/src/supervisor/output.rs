@@ -2,6 +2,7 @@
 //! a longer one is cut into several, so that an application can't make the daemon hold it all.
 
 use super::worker::printable;
+use crate::log::WORKER;
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -33,7 +34,7 @@ impl Lines {
         self.cutter.rest.reserve(LINE);
         self.open = matches!(self.pipe.read_buf(&mut self.cutter.rest).await, Ok(1..));
         while let Some(line) = self.cutter.next(!self.open) {
-            tracing::info!(group = %self.group, pid = self.pid, "{line}");
+            tracing::info!(target: WORKER, group = %self.group, pid = self.pid, "{line}");
         }
     }
 

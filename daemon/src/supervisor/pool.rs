@@ -259,7 +259,7 @@ impl Pool {
 
     fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {
         let stage = self.roster.members().find(|(other, ..)| *other == serial).map(|(.., stage)| stage);
-        let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed | Stage::Parked));
+        let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed));
         let (group, pid) = (self.group.title(), self.pid(serial));
         if expected {
             tracing::info!(%group, pid, "worker {how}");
@@ -306,9 +306,7 @@ impl Drop for Pool {
 fn in_a_word(stage: Stage) -> &'static str {
     match stage {
         Stage::Starting { .. } => "starting",
-        Stage::Ready { loaded: true, .. } => "ready",
-        Stage::Ready { loaded: false, .. } => "ready, not loaded",
-        Stage::Parked => "waiting for a fix",
+        Stage::Ready { .. } => "ready", // an import that failed is tried again by the next request
         Stage::Draining { .. } => "draining",
         Stage::Doomed => "killed",
     }

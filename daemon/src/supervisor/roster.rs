@@ -36,8 +36,8 @@ pub struct Terms {
     pub processes: u32,
     /// How long a retired worker's requests may take.
     pub shutdown: Duration,
-    /// Workers watch their files: one whose import failed is kept, out of service, since it alone
-    /// knows what it had read.
+    /// For development: a newcomer whose import fails serves all the same. The developer wants to see
+    /// its traceback, and it alone knows what to watch.
     pub watch: bool,
 }
 
@@ -67,8 +67,6 @@ pub enum Stage {
     Starting { since: Instant },
     /// Serves; `loaded` unless the import of its application failed.
     Ready { since: Instant, loaded: bool },
-    /// Does not serve, and waits for a file of its failed import to change.
-    Parked,
     /// Told to end.
     Draining { deadline: Instant },
     /// Killed, not yet gone.
@@ -138,7 +136,7 @@ impl Roster {
         let mut actions = Vec::new();
         self.enforce(now, &mut actions);
         if self.repair.as_ref().and_then(|repair| repair.retry).is_some_and(|at| at <= now) {
-            self.begin_roll(now, &mut actions);
+            self.begin_roll();
         }
         self.settle(now, &mut actions);
         actions
@@ -148,7 +146,7 @@ impl Roster {
     /// nothing here imports.
     pub fn ready(&mut self, serial: u32, loaded: bool, rival: bool, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
-        let better = rival || self.has_loaded_besides(serial);
+        let better = !self.terms.watch && (rival || self.has_loaded_besides(serial));
         let Some(member) = self.members.get_mut(&serial) else { return actions };
         match member.stage {
             Stage::Starting { .. } if !loaded && better => self.reject(serial, now, &mut actions),
@@ -161,7 +159,7 @@ impl Roster {
                 member.stage = Stage::Ready { since, loaded };
                 self.took_up(loaded);
             }
-            Stage::Parked | Stage::Draining { .. } | Stage::Doomed => {}
+            Stage::Draining { .. } | Stage::Doomed => {}
         }
         self.settle(now, &mut actions);
         actions
@@ -182,7 +180,7 @@ impl Roster {
                 }
                 self.failed(format!("a worker {how}"), now);
             }
-            Stage::Parked | Stage::Draining { .. } | Stage::Doomed => {}
+            Stage::Draining { .. } | Stage::Doomed => {}
         }
         self.settle(now, &mut actions);
         actions
@@ -207,13 +205,12 @@ impl Roster {
         let being_replaced = member.generation != self.generation;
         match (&mut self.repair, member.stage) {
             (_, Stage::Draining { .. } | Stage::Doomed) => {}
-            (_, Stage::Parked) => self.begin_roll(now, &mut actions),
             _ if being_replaced => {}
             (Some(repair), _) => {
                 let at = self.backoff.until().map_or(now, |until| until.max(now));
                 repair.retry = Some(repair.retry.map_or(at, |set| set.min(at)));
             }
-            (None, _) => self.begin_roll(now, &mut actions),
+            (None, _) => self.begin_roll(),
         }
         self.settle(now, &mut actions);
         actions
@@ -223,7 +220,7 @@ impl Roster {
     pub fn roll(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.backoff.reset();
-        self.begin_roll(now, &mut actions);
+        self.begin_roll();
         self.settle(now, &mut actions);
         actions
     }
@@ -262,9 +259,11 @@ impl Roster {
         self.tried = stamp;
     }
 
-    /// Is the pool's script worth a look every second?
+    /// Is the pool's script worth a look every second? It is while an import has failed, here or on
+    /// the way here.
     pub fn awaits_script(&self) -> bool {
-        self.repair.is_some() && !self.leaving
+        let unloaded = self.serves() && !self.serves_loaded();
+        !self.leaving && (self.repair.is_some() || unloaded)
     }
 
     /// The script's time stamp, as it is now.
@@ -281,7 +280,7 @@ impl Roster {
         let stages = self.members.values().filter_map(|member| match member.stage {
             Stage::Starting { since } => Some(since + STARTUP),
             Stage::Draining { deadline } => Some(deadline),
-            Stage::Ready { .. } | Stage::Parked | Stage::Doomed => None,
+            Stage::Ready { .. } | Stage::Doomed => None,
         });
         let retry = self.repair.as_ref().and_then(|repair| repair.retry);
         let restart = (!self.leaving && self.missing() > 0 && self.free_slot().is_some())
@@ -335,7 +334,8 @@ impl Roster {
             self.repair = None;
             self.trouble.clear();
         } else {
-            self.trouble = "the application does not import; its traceback is in the log".into();
+            self.trouble =
+                "the application did not import when its worker began; the traceback is in the log".into();
         }
     }
 

@@ -1,6 +1,8 @@
 //! Single system calls without a safe wrapper elsewhere.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::atomic::AtomicU64;
 
 /// Wakes whoever sleeps on the lower half of a shared word.
@@ -35,6 +37,19 @@ pub fn default_signals() {
         // SAFETY: SIG_DFL runs no code of ours; signals that can't be changed answer with an error.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+}
+
+/// Makes `command`'s child get SIGTERM when this thread ends, however it does.
+pub fn end_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: prctl with two integers is async-signal-safe.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call: no allocation, no lock.
+    unsafe { command.pre_exec(ask) };
 }
 
 #[cfg(test)]

@@ -77,13 +77,9 @@ impl Roster {
         }
     }
 
-    pub(super) fn begin_roll(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.leaving {
-            return;
-        }
+    pub(super) fn begin_roll(&mut self) {
         self.generation += 1;
         self.repair = None;
-        self.retire_parked(now, actions);
     }
 
     /// A newcomer whose import failed, while others serve: it goes and they stay.
@@ -92,27 +88,13 @@ impl Roster {
         self.trouble =
             "the code on disk does not import; workers with the code from before go on serving".into();
         actions.push(Action::Warn(self.trouble.clone()));
-        self.retire_parked(now, actions);
-        match self.members.get_mut(&serial) {
-            Some(member) if self.terms.watch => member.stage = Stage::Parked,
-            _ => self.retire(serial, now, actions),
-        }
+        self.retire(serial, now, actions);
         for member in self.members.values_mut() {
             if matches!(member.stage, Stage::Starting { .. } | Stage::Ready { .. }) {
                 member.generation = self.generation;
             }
         }
         self.repair = Some(Repair::default());
-    }
-
-    fn retire_parked(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let parked: Vec<u32> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.stage == Stage::Parked)
-            .map(|(serial, _)| *serial)
-            .collect();
-        parked.into_iter().for_each(|serial| self.retire(serial, now, actions));
     }
 
     pub(super) fn retire(&mut self, serial: u32, now: Instant, actions: &mut Vec<Action>) {

@@ -126,7 +126,7 @@ fn a_first_import_that_fails_serves_all_the_same() {
     case.after(0);
     assert_eq!(case.broken(1), [Action::Serve { serial: 1, slot: 0 }]);
     assert_eq!(case.broken(2), [Action::Serve { serial: 2, slot: 1 }]);
-    assert!(case.roster.trouble().contains("does not import"));
+    assert!(case.roster.trouble().contains("did not import"));
 }
 
 #[test]
@@ -185,14 +185,14 @@ fn a_worker_that_keeps_asking_is_heard_with_patience() {
 }
 
 #[test]
-fn a_watching_newcomer_is_parked_and_knows_when_to_try_again() {
+fn in_development_code_that_does_not_import_is_served_with_its_traceback() {
     let mut case = Case::serving(1, 1).watching();
     case.roster.reload_wanted(1, case.now);
-    assert_eq!(retires(&case.broken(2)), []);
-    assert_eq!(case.after(10), []);
-    let actions = case.roster.reload_wanted(2, case.now);
-    assert_eq!((retires(&actions), starts(&actions)), (vec![2], vec![3]));
-    assert_eq!(retires(&case.ready(3)), [1]);
+    assert_eq!(retires(&case.broken(2)), [1]);
+    assert!(case.roster.awaits_script());
+    assert_eq!(starts(&case.roster.reload_wanted(2, case.now)), [3]);
+    assert_eq!(retires(&case.ready(3)), [2]);
+    assert!(!case.roster.awaits_script());
 }
 
 #[test]
