@@ -173,8 +173,7 @@ fn gone(pid: &serde_json::Value) {
 
 each_mpm! {
     fn a_worker_that_is_killed_costs_its_request_alone(mpm) {
-        let stack = Stack::on(mpm).config(&SITE.replace("site ", "site processes=2 ")).app("waiting")
-            .mount("/who", "whoami").run();
+        let stack = Stack::on(mpm).config(&SITE.replace("site ", "site processes=2 ")).app("waiting").run();
         let (mut victim, name) = begin(&stack, "/", "a");
         let pid = std::fs::read_to_string(name.with_extension("begun")).unwrap();
         kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();

@@ -37,7 +37,7 @@ fn names_python(map: &str) -> bool {
 
 each_mpm! {
     fn httpd_has_no_python_while_it_serves(mpm) {
-        let stack = Stack::on(mpm).app("hello").mount("/x", "whoami").run();
+        let stack = Stack::on(mpm).mount("/x", "whoami").app("hello").run();
         let mut connections: Vec<_> = (0..8).map(|_| stack.connect()).collect();
         for connection in &mut connections {
             connection.ask(&Request::get("/")).expect(200);

@@ -16,7 +16,7 @@ each_mpm! {
     }
 
     fn a_connection_serves_many_requests(mpm) {
-        let stack = Stack::on(mpm).app("hello").mount("/x", "echo").run();
+        let stack = Stack::on(mpm).app("hello").run();
         let mut connection = stack.connect();
         for _ in 0..50 {
             assert_eq!(connection.ask(&Request::get("/")).text(), "Hello, world!\n");
