@@ -26,6 +26,22 @@ pub enum Outcome {
     Undelivered,
 }
 
+/// httpd cuts a record of its error log near 8 KiB, its own words included.
+const LOG_RECORD: usize = 7 << 10;
+
+/// A text in pieces that fit into a record each; a character stays in one piece.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let mut cut = text.len().min(LOG_RECORD);
+        while cut < text.len() && cut > LOG_RECORD - 4 && text[cut] & 0xc0 == 0x80 {
+            cut -= 1;
+        }
+        let (piece, rest) = text.split_at(cut);
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// One relay.
 #[derive(Debug)]
 pub struct Relay<'a, D: Door + ?Sized> {
@@ -143,7 +159,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         match frame.kind {
             Kind::Log => {
                 let log = Log::decode(frame.payload).map_err(|e| self.protocol(e))?;
-                self.door.log(log.level, &log.text);
+                lines(&log.text).for_each(|line| self.door.log(log.level, line));
                 Ok(())
             }
             Kind::ResponseHead => self.response_head(frame.payload),
@@ -182,7 +198,9 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         if part.offset.checked_add(part.length).is_none_or(|end| end > i64::MAX as u64) {
             return Err(self.protocol("a part of a file is beyond any file's end").into());
         }
-        self.appended = true;
+        // No pass on its own account: the end follows at once, and httpd serves ranges only of what it
+        // has in one brigade with the end.
+        self.appended = false;
         self.door.append_file(file, part.offset, part.length).map_err(|_| Stop::ClientGone)
     }
 
@@ -391,6 +409,15 @@ mod tests {
         let mut door = Notes::default();
         run(&[log.frame(), head(), framed(Kind::End, b"")], &mut door).unwrap();
         assert_eq!(door.said[0], "log Warning careful");
+    }
+
+    #[test]
+    fn a_long_line_becomes_several_records() {
+        let text = "ä".repeat(LOG_RECORD);
+        let pieces: Vec<&[u8]> = lines(text.as_bytes()).collect();
+        assert!(pieces.iter().all(|piece| piece.len() <= LOG_RECORD && std::str::from_utf8(piece).is_ok()));
+        assert_eq!(pieces.concat(), text.as_bytes());
+        assert_eq!(lines(&[0x80; 20_000]).map(<[u8]>::len).sum::<usize>(), 20_000);
     }
 
     #[test]

@@ -78,7 +78,8 @@ fn preload(py: Python<'_>, worker: &Worker) -> PyResult<bool> {
     }
     let load = python::scripts(py)?.getattr("load")?;
     let loaded = python::runtime(py)?.call_method1("preload", (load, OsStr::from_bytes(script)));
-    let Err(error) = loaded else { return Ok(true) };
+    // Found again under the names of Rust: the very first request is to notice a change on disk.
+    let Err(error) = loaded.and_then(|_| worker.scripts.load(py, script)) else { return Ok(true) };
     let path = String::from_utf8_lossy(script);
     request::describe(py, &error, &path)?
         .as_bytes()
