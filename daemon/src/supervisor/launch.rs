@@ -82,8 +82,8 @@ pub struct Launched {
 
 impl Premises {
     /// The path of a worker's socket.
-    pub fn socket_of(&self, place: Place<'_>) -> PathBuf {
-        self.sockets.join(broker::worker_socket(place.pool, place.serial))
+    pub fn socket_of(&self, pool: u64, serial: u32) -> PathBuf {
+        self.sockets.join(broker::worker_socket(pool, serial))
     }
 
     /// Starts a worker.
@@ -105,7 +105,7 @@ impl Premises {
         let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
         let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let board = board.try_clone_to_owned()?;
-        let path = self.socket_of(place);
+        let path = self.socket_of(place.pool, place.serial);
         let listener =
             self.listen(group, &path).map_err(|error| LaunchError::Socket { path: path.clone(), error })?;
         let placed = vec![

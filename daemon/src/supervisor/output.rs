@@ -34,7 +34,7 @@ impl Lines {
         self.cutter.rest.reserve(LINE);
         self.open = matches!(self.pipe.read_buf(&mut self.cutter.rest).await, Ok(1..));
         while let Some(line) = self.cutter.next(!self.open) {
-            tracing::info!(target: WORKER, group = %self.group, pid = self.pid, "{line}");
+            tracing::info!(target: WORKER, "[{} {}] {line}", self.group, self.pid);
         }
     }
 

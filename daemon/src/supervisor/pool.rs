@@ -238,12 +238,13 @@ impl Pool {
         self.roster.starts_with(self.stamp());
         let Self { id, key, script, surroundings, .. } = &*self;
         let place = Place { pool: *id, application_group: &key.application_group, script, slot, serial };
+        let threads = self.group.options.threads;
+        self.board.place(slot, serial, threads, 0); // before the worker can look
         match surroundings.premises.launch(&self.group, place, self.board.file()) {
             Ok(launched) => {
                 let name = Name { pool: *id, serial, group: self.group.title().into() };
                 let hand = worker::attend(name, launched, surroundings.reports.clone());
                 let (uid, gid) = (self.group.identity.uid, self.group.identity.gid);
-                let threads = self.group.options.threads;
                 let application = &self.key.application_group;
                 tracing::info!(group = %self.group.title(), pid = hand.pid, application, uid, gid, threads, "starting worker");
                 self.board.place(slot, serial, threads, hand.pid);
@@ -267,8 +268,7 @@ impl Pool {
             tracing::error!(%group, pid, "worker {how}; its last line was: {last_line:?}");
         }
         self.hands.remove(&serial);
-        let place = Place { pool: self.id, application_group: "", script: &self.script, slot: 0, serial };
-        let _ = std::fs::remove_file(self.surroundings.premises.socket_of(place));
+        let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
         let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };
         self.roster.exited(serial, &words, now)
     }

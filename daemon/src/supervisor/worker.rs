@@ -185,10 +185,10 @@ impl Worker {
     fn note(&self, note: &Note) {
         let (group, pid, text) = (&self.name.group, self.pid, printable(&note.text));
         match Level::from_number(note.level) {
-            Level::Critical | Level::Error => tracing::error!(target: WORKER, %group, pid, "{text}"),
-            Level::Warning => tracing::warn!(target: WORKER, %group, pid, "{text}"),
-            Level::Notice | Level::Info => tracing::info!(target: WORKER, %group, pid, "{text}"),
-            Level::Debug => tracing::debug!(target: WORKER, %group, pid, "{text}"),
+            Level::Critical | Level::Error => tracing::error!(target: WORKER, "[{group} {pid}] {text}"),
+            Level::Warning => tracing::warn!(target: WORKER, "[{group} {pid}] {text}"),
+            Level::Notice | Level::Info => tracing::info!(target: WORKER, "[{group} {pid}] {text}"),
+            Level::Debug => tracing::debug!(target: WORKER, "[{group} {pid}] {text}"),
         }
     }
 

@@ -63,5 +63,31 @@ pub fn close_at_exec_from(first: RawFd) -> io::Result<()> {
     // SAFETY: three integers; the call marks descriptors and closes none.
     let done =
         unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, flags) };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if done == 0 { Ok(()) } else { mark_each_from(first) }
+}
+
+/// For kernels before 5.11.
+fn mark_each_from(first: RawFd) -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(number) = number.filter(|number| *number >= first) {
+            // SAFETY: F_SETFD marks a descriptor and closes none; one that is gone gives an error.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    #[test]
+    fn old_kernels_mark_descriptors_one_by_one() {
+        let file = File::open("/dev/null").unwrap();
+        fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        mark_each_from(file.as_raw_fd()).unwrap();
+        assert_eq!(fcntl(&file, FcntlArg::F_GETFD).unwrap(), libc::FD_CLOEXEC);
+    }
 }
