@@ -134,3 +134,31 @@ fn the_staged_tree_is_whole() {
         );
     }
 }
+
+/// What a program's `--help` lists is in its manual page, and the other way round.
+#[test]
+fn the_manual_knows_every_option_of_the_programs() {
+    for (program, commands, page) in [
+        ("usr/sbin/wsgid", &["run", "serve"][..], "wsgid.8"),
+        ("usr/bin/wsgictl", &["status", "reload"][..], "wsgictl.1"),
+    ] {
+        let mut offered = BTreeSet::new();
+        for command in commands {
+            let help = output(staged(program).to_str().unwrap(), &[command], Path::new("--help"));
+            let words = help.lines().filter_map(|line| line.trim_start().split("--").nth(1));
+            let names =
+                words.map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap());
+            offered.extend(names.map(String::from));
+        }
+        offered.remove("help");
+        let manual = std::fs::read_to_string(repository().join("packaging/man").join(page)).unwrap();
+        let body = manual.split(".Sh DESCRIPTION").nth(1).unwrap();
+        let flags = body
+            .lines()
+            .filter(|line| line.starts_with(".It Fl "))
+            .flat_map(|line| line.split("Fl -").skip(1));
+        let described: BTreeSet<String> =
+            flags.map(|flag| flag.split(' ').next().unwrap().to_string()).collect();
+        assert_eq!(described, offered, "{page}");
+    }
+}

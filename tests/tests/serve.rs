@@ -149,6 +149,17 @@ fn a_missing_python_is_told() {
 }
 
 #[test]
+fn a_missing_httpd_is_told() {
+    let place = place();
+    refused(
+        place.root(),
+        &["apps/hello.wsgi", "--httpd", "/nonexistent/httpd"],
+        PATH,
+        &["/nonexistent/httpd"],
+    );
+}
+
+#[test]
 fn the_quickstart_explains_itself() {
     let output =
         std::process::Command::new(repository().join("packaging/quickstart")).arg("--help").output().unwrap();
