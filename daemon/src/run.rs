@@ -88,6 +88,7 @@ async fn daemon(
         environment: std::env::vars_os().collect(),
         root: own_uid == 0,
         watch: arguments.watch,
+        descriptors: sys::descriptors::raise_limit()?,
     };
     let mut household = Household::new(Terms {
         surroundings: Surroundings { premises: Rc::new(premises), reports },

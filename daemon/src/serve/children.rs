@@ -47,6 +47,7 @@ pub enum Trouble {
 #[derive(Debug)]
 pub struct Program {
     name: String,
+    pid: Option<Pid>,
     child: Child,
     relays: [JoinHandle<()>; 2],
 }
@@ -66,11 +67,12 @@ impl Program {
         let mut command = Command::from(command);
         let spawned = command.kill_on_drop(true).spawn();
         let mut child = spawned.map_err(|error| Trouble::Start { program: name.clone(), error })?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let relays = [
             tokio::spawn(relay(child.stdout.take(), io::stdout())),
             tokio::spawn(relay(child.stderr.take(), io::stderr())),
         ];
-        Ok(Self { name, child, relays })
+        Ok(Self { name, pid, child, relays })
     }
 
     /// Its end, which is trouble unless we asked for it.
@@ -83,13 +85,15 @@ impl Program {
 
     /// Ends it: in peace if it can, and all that it has printed is printed when this returns.
     pub async fn end(mut self) {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill(pid, Signal::SIGTERM);
-            if timeout(PATIENCE, self.child.wait()).await.is_err() {
-                let _ = killpg(pid, Signal::SIGKILL);
-                let _ = self.child.wait().await;
+        if let Some(pid) = self.pid {
+            if self.child.id().is_some() {
+                let _ = kill(pid, Signal::SIGTERM);
+                let _ = timeout(PATIENCE, self.child.wait()).await;
             }
+            // Whoever is left of its process group, be it the program itself or, where somebody
+            // killed it, children that nobody looks after any more.
+            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = self.child.wait().await;
         }
         for relay in &mut self.relays {
             let _ = timeout(LAST_WORDS, relay).await;

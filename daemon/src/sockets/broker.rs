@@ -2,7 +2,7 @@
 //! call; whose pools they may have is decided for each question by the user the kernel names.
 
 use super::control::ask;
-use super::reception::{SILENCE, Visitor};
+use super::reception::{Caller, SILENCE, Visitor};
 use super::wire::{Conversation, WireError};
 use crate::supervisor::Errand;
 use std::os::fd::AsFd;
@@ -24,6 +24,8 @@ pub async fn converse(visitor: Visitor, errands: mpsc::Sender<Errand>) {
     match answer_all(&mut conversation, uid, &errands).await {
         // A child that keeps its connection open between two questions is within its rights.
         Ok(()) | Err(WireError::Silent) => {}
+        // Any stranger could fill the log.
+        Err(error) if visitor.caller == Caller::Stranger => tracing::debug!(uid, "broker.sock: {error}"),
         Err(error) => tracing::warn!(uid, "broker.sock: conversation ended: {error}"),
     }
 }

@@ -45,7 +45,9 @@ impl RuntimeDirectory {
         if longest.as_os_str().as_bytes().len() >= SOCKET_PATH {
             return Err(Unusable::TooLong(path.into()));
         }
-        make(path, 0o755)?;
+        if !path.is_dir() {
+            make(path, 0o755)?; // one that is there already keeps the mode that somebody gave it
+        }
         let owner = fs::metadata(path).map_err(|error| Unusable::Make { path: path.into(), error })?.uid();
         if owner != 0 && owner != geteuid().as_raw() {
             return Err(Unusable::Foreign { path: path.into(), owner });

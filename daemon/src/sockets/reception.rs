@@ -88,7 +88,9 @@ where
             Caller::Stranger => &strangers,
         };
         let Ok(place) = room.clone().try_acquire_owned() else {
-            tracing::warn!(uid, "too many connections at once, this one is hung up on");
+            if caller != Caller::Stranger {
+                tracing::warn!(uid, "too many connections at once, this one is hung up on");
+            }
             continue;
         };
         let conversation = converse(Visitor { stream, uid, caller });

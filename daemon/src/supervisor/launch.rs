@@ -5,7 +5,8 @@ use super::interpreter::{self, NoInterpreter};
 use super::plan::{self, Place};
 use crate::configuration::Group;
 use crate::installation::{Installation, Missing};
-use crate::sys::{descriptors, memory};
+use crate::sys::descriptors::{self, Limit};
+use crate::sys::memory;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair,
 };
@@ -67,6 +68,8 @@ pub struct Premises {
     pub root: bool,
     /// Workers watch every file they import.
     pub watch: bool,
+    /// How many descriptors a worker may have.
+    pub descriptors: Limit,
 }
 
 /// A process that is on its way to being a worker.
@@ -116,7 +119,7 @@ impl Premises {
             (worker_plan, WORKER_PLAN_FD),
             (extension, EXTENSION_FD),
         ];
-        let launched = spawn(&launcher, placed, write_end).and_then(|child| {
+        let launched = spawn(&launcher, placed, self.descriptors, write_end).and_then(|child| {
             Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)? })
         });
         if launched.is_err() {
@@ -157,11 +160,12 @@ fn plan_file<M: Message>(name: &CStr, plan: &M) -> Result<OwnedFd, LaunchError> 
 fn spawn(
     launcher: &Path,
     placed: Vec<(OwnedFd, i32)>,
+    limit: Limit,
     output: OwnedFd,
 ) -> Result<tokio::process::Child, LaunchError> {
     let mut command = Command::new(launcher);
     command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    descriptors::place(&mut command, placed)?;
+    descriptors::place(&mut command, placed, limit)?;
     let spawned = tokio::process::Command::from(command).spawn();
     spawned.map_err(|error| LaunchError::Spawn { path: launcher.into(), error })
 }

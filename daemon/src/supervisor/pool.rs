@@ -1,5 +1,7 @@
 //! One pool at work: carries out what its [`Roster`] decides, on its board and with its workers.
 
+mod status;
+
 use super::board::PoolBoard;
 use super::launch::Premises;
 use super::plan::Place;
@@ -19,7 +21,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use wsgid_proto::board::{PoolState, SlotState};
-use wsgid_proto::control::{PoolStatus, WorkerStatus};
 
 /// Which pool: names are unique within an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,26 +194,6 @@ impl Pool {
         }
     }
 
-    /// For `wsgictl`.
-    pub fn status(&self) -> PoolStatus {
-        let board = self.board.view();
-        let worker = |(serial, slot, stage): (u32, u32, Stage)| WorkerStatus {
-            pid: self.pid(serial),
-            slot,
-            serial,
-            state: in_a_word(stage).into(),
-            claimed: board.slot(slot as usize).map_or(0, |word| word.claimed),
-            requests: board.requests(slot as usize),
-        };
-        PoolStatus {
-            instance: self.key.instance.clone(),
-            process_group: self.key.process_group.clone(),
-            application_group: self.key.application_group.clone(),
-            workers: self.roster.members().map(worker).collect(),
-            trouble: self.roster.trouble().into(),
-        }
-    }
-
     /// Carries actions out, and those that follow from them.
     fn perform(&mut self, actions: Vec<Action>, now: Instant) {
         let mut queue = VecDeque::from(actions);
@@ -300,14 +281,5 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-fn in_a_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Starting { .. } => "starting",
-        Stage::Ready { .. } => "ready", // an import that failed is tried again by the next request
-        Stage::Draining { .. } => "draining",
-        Stage::Doomed => "killed",
     }
 }

@@ -5,6 +5,7 @@
 //! open across that gap, to report a failed exec. So the daemon occupies the numbers once, at its
 //! start, and never lets them go.
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -26,8 +27,24 @@ pub fn reserve() -> io::Result<()> {
     }
 }
 
-/// Makes `command`'s child have these descriptors at these numbers, open across its exec.
-pub fn place(command: &mut Command, placed: Vec<(OwnedFd, RawFd)>) -> io::Result<()> {
+/// How many descriptors a process may have: soft and hard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    soft: u64,
+    hard: u64,
+}
+
+/// Allows this process as many descriptors as it may ask for, since each worker costs it a few.
+/// Returns what was allowed before: workers get that, as programs that use select(2) need.
+pub fn raise_limit() -> io::Result<Limit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(Limit { soft, hard })
+}
+
+/// Makes `command`'s child have these descriptors at these numbers, open across its exec, and this
+/// limit.
+pub fn place(command: &mut Command, placed: Vec<(OwnedFd, RawFd)>, limit: Limit) -> io::Result<()> {
     if placed.iter().any(|(fd, _)| fd.as_raw_fd() <= LAST) {
         return Err(io::Error::other("a descriptor to pass on lies at a reserved number"));
     }
@@ -39,9 +56,10 @@ pub fn place(command: &mut Command, placed: Vec<(OwnedFd, RawFd)>) -> io::Result
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(())
+        Ok(setrlimit(Resource::RLIMIT_NOFILE, limit.soft, limit.hard)?)
     };
-    // SAFETY: between fork and exec the closure calls nothing but dup2 and errno: no allocation, no lock.
+    // SAFETY: between fork and exec the closure makes system calls and reads errno: no allocation, no
+    // lock.
     unsafe { command.pre_exec(place_all) };
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::Household;
 use crate::supervisor::errands::{Errand, OpenedPool};
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
+use crate::supervisor::worker::printable;
 use std::time::Instant;
 use wsgid_proto::bounds;
 use wsgid_proto::broker::{OpenPool, PoolOpened, PoolRefused, RefusalCause};
@@ -33,7 +34,7 @@ impl Household {
             Errand::Open(ask, peer, reply) => {
                 let answer = self.open_for(&ask, peer, now);
                 if let Err(refused) = &answer {
-                    tracing::warn!(instance = %ask.instance, group = %ask.process_group, peer, "no pool: {}", refused.reason);
+                    self.log_refusal(&ask, peer, refused);
                 }
                 let _ = reply.send(answer);
             }
@@ -78,6 +79,17 @@ impl Household {
             return Err(refused(RefusalCause::NotAllowed, reason));
         }
         if instance.groups.contains_key(&ask.process_group) { Ok(()) } else { Err(unknown_group(ask)) }
+    }
+
+    /// What strangers are refused is no news: any of them could fill the log with it.
+    fn log_refusal(&self, ask: &OpenPool, peer: u32, refused: &PoolRefused) {
+        let (group, reason) = (printable(&ask.process_group), printable(&refused.reason));
+        let web_user = self.instances.values().any(|instance| instance.configure.web_uid == peer);
+        if web_user || peer == self.terms.own_uid || peer == 0 {
+            tracing::warn!(%group, peer, "no pool: {reason}");
+        } else {
+            tracing::debug!(%group, peer, "no pool: {reason}");
+        }
     }
 
     fn count_opened(&self, ask: &OpenPool) -> Result<(), PoolRefused> {
