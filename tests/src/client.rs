@@ -105,7 +105,8 @@ impl Reply {
     /// Itself, if it has this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}{}", self.head, self.text());
+        let shown: String = self.text().chars().take(2000).collect();
+        assert_eq!(self.status, status, "{}{shown}", self.head);
         self
     }
 }
