@@ -2,7 +2,7 @@
 //!
 //! * [`accounts`]: the system's users and groups, behind a trait
 //! * [`identity`]: as whom a process group runs
-//! * [`accept`]: a `Configure` message becomes an [`Instance`], or a refusal
+//! * [`mod@accept`]: a `Configure` message becomes an [`Instance`], or a refusal
 //! * [`state`]: the accepted ones in the state directory, for the daemon's next start
 //! * [`pending`]: those that an httpd left while no daemon was there
 
