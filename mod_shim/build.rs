@@ -5,8 +5,19 @@
 
 use std::{env, error::Error, path::PathBuf, process::Command};
 
-const SOURCES: &[&str] =
-    &["module", "config", "directives", "options", "alias", "handler", "environ", "body", "reply", "startup"];
+const SOURCES: &[&str] = &[
+    "module",
+    "config",
+    "directives",
+    "options",
+    "alias",
+    "handler",
+    "environ",
+    "body",
+    "reply",
+    "startup",
+    "rust",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=c");

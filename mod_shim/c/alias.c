@@ -41,14 +41,14 @@ static const char *preload(apr_pool_t *p, const wsgid_alias *alias)
 {
     const char *group;
 
-    if (!alias->process_group || !alias->application_group || wsgid_is_dynamic(alias->process_group)
-        || wsgid_is_dynamic(alias->application_group) || (alias->pattern && strchr(alias->target, '$')))
+    if (!alias->process_group || !alias->application_group || wsgid_rust()->is_dynamic(alias->process_group)
+        || wsgid_rust()->is_dynamic(alias->application_group) || (alias->pattern && strchr(alias->target, '$')))
         return NULL;
     group = global_to_empty(alias->process_group);
-    if (*group && !wsgid_draft_knows(wsgid_global.draft, group))
+    if (*group && !wsgid_rust()->draft_knows(wsgid_global.draft, group))
         return apr_psprintf(p, "WSGI process group not yet configured: '%s' must be declared by a "
                             "WSGIDaemonProcess above this line.", group);
-    wsgid_draft_preload(wsgid_global.draft, group, global_to_empty(alias->application_group), alias->target);
+    wsgid_rust()->draft_preload(wsgid_global.draft, group, global_to_empty(alias->application_group), alias->target);
     return NULL;
 }
 

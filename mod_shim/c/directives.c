@@ -90,7 +90,7 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
         return "WSGIDaemonProcess takes the name of the process group and its options.";
     if (complaint)
         return apr_pstrdup(cmd->pool, complaint);
-    if (!wsgid_draft_group(wsgid_global.draft, name, (const shim_pair *)options->elts, options->nelts,
+    if (!wsgid_rust()->draft_group(wsgid_global.draft, name, (const shim_pair *)options->elts, options->nelts,
                            wsgid_speaks(), &wsgid_host, message, sizeof(message)))
         return apr_pstrdup(cmd->pool, message);
     if (cmd->server->is_virtual) {

@@ -102,7 +102,7 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
     ask.reloading = settings->reloading;
     ask.restrict_embedded = server->restrict_embedded == 1;
-    return wsgid_serve(wsgid_runtime, &ask);
+    return wsgid_rust()->serve(wsgid_runtime, &ask);
 }
 
 int wsgid_handler(request_rec *r)

@@ -36,11 +36,10 @@ static const module record = {
 };
 
 /*
- * rustc lets a cdylib export Rust's symbols only, and not every linker can be talked out of it. So the
- * room of the record is Rust's (src/ffi.rs), and it is filled here while the module is loaded, before
+ * The room of the record is Rust's (see shim_exported); it is filled while the module is loaded, before
  * httpd looks at it.
  */
-_Static_assert(sizeof(module) <= SHIM_RECORD_BYTES, "src/ffi.rs must make more room for the module record");
+_Static_assert(sizeof(module) <= SHIM_RECORD_BYTES, "shim.h must make more room for the module record");
 
 __attribute__((constructor)) static void fill_record(void)
 {

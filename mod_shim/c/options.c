@@ -1,13 +1,20 @@
 /* "key=value" as mod_wsgi writes it, and whether it is the time for a warning. */
 #include "wsgid.h"
 
-/* Takes one word off the line, a quoted one without its quotes. */
-static const char *value_of(apr_pool_t *p, const char **line)
+/*
+ * Takes one word off the line, a quoted one without its quotes. `*glued` is set when something follows
+ * the closing quote at once.
+ */
+static const char *value_of(apr_pool_t *p, const char **line, int *glued)
 {
     const char *start = *line, *end;
 
-    if (*start == '"' || *start == '\'')
-        return ap_getword_conf(p, line);
+    if (*start == '"' || *start == '\'') {
+        const char *value = ap_getword_conf(p, line);
+        /* The blanks behind a word go with it. */
+        *glued = **line && !apr_isspace((*line)[-1]);
+        return value;
+    }
     for (end = start; *end && !apr_isspace(*end); ++end)
         ;
     *line = end;
@@ -21,6 +28,7 @@ static const char *value_of(apr_pool_t *p, const char **line)
 const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value)
 {
     const char *start, *end;
+    int glued = 0;
 
     *key = *value = NULL;
     while (apr_isspace(**line))
@@ -37,8 +45,8 @@ const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, con
     }
     *key = apr_pstrmemdup(p, start, end - start);
     *line = end + 1;
-    *value = value_of(p, line);
-    if (**line && !apr_isspace(**line))
+    *value = value_of(p, line, &glued);
+    if (glued)
         return apr_psprintf(p, "Invalid value for option '%s': something follows its closing quote.", *key);
     return NULL;
 }

@@ -4,9 +4,9 @@
  * The C files of this directory know httpd and no frames; the Rust files know frames and no
  * request_rec. bindgen reads this header and nothing of httpd's, so it names no type of httpd.
  *
- * Rust asks httpd for things through shim_door and shim_host, tables of functions that C fills in:
- * it never names a C symbol, so its unit tests link without httpd. C calls the wsgid_ functions
- * below; each of them stands behind a fence that turns a panic into its failure value.
+ * Each side calls the other through tables of functions. Rust never names a C symbol, so its unit
+ * tests link without httpd, and no symbol of Rust's but the module record need be visible. Each function
+ * of Rust's stands behind a fence that turns a panic into its failure value.
  */
 #ifndef WSGID_SHIM_H
 #define WSGID_SHIM_H
@@ -116,30 +116,42 @@ typedef struct {
 } shim_facts;
 
 /*
- * Functions of Rust. `message` receives a sentence that ends in NUL, cut to `room`; those that
+ * What C may ask of Rust. `message` receives a sentence that ends in NUL, cut to `room`; functions that
  * return int return 0 when there is a complaint.
  */
-shim_draft *wsgid_draft_new(void);
-void wsgid_draft_free(shim_draft *draft);
-/* Declares a process group. */
-int wsgid_draft_group(shim_draft *draft, const char *name, const shim_pair *options, size_t count, int speak,
-                      const shim_host *host, char *message, size_t room);
-/* Keeps a group for the virtual hosts of one ServerName. */
-void wsgid_draft_bind(shim_draft *draft, const char *name, const char *server);
-/* Is a group of that name declared so far? */
-int wsgid_draft_knows(const shim_draft *draft, const char *name);
-void wsgid_draft_preload(shim_draft *draft, const char *process_group, const char *application_group,
-                         const char *script);
-/* Does a value need a request to be expanded? */
-int wsgid_is_dynamic(const char *value);
+typedef struct {
+    shim_draft *(*draft_new)(void);
+    void (*draft_free)(shim_draft *draft);
+    /* Declares a process group. */
+    int (*draft_group)(shim_draft *draft, const char *name, const shim_pair *options, size_t count, int speak,
+                       const shim_host *host, char *message, size_t room);
+    /* Keeps a group for the virtual hosts of one ServerName. */
+    void (*draft_bind)(shim_draft *draft, const char *name, const char *server);
+    /* Is a group of that name declared so far? */
+    int (*draft_knows)(const shim_draft *draft, const char *name);
+    void (*draft_preload)(shim_draft *draft, const char *process_group, const char *application_group,
+                          const char *script);
+    /* Does a value need a request to be expanded? */
+    int (*is_dynamic)(const char *value);
 
-/* Tells the daemon. A runtime comes back also when the daemon can't be reached; NULL on a fault of ours. */
-shim_runtime *wsgid_configure(const shim_draft *draft, const shim_facts *facts, const shim_host *host);
-/* Tells a daemon that started later, or lost its state. For the parent's maintenance. */
-void wsgid_remind(shim_runtime *runtime, const shim_host *host);
-void wsgid_runtime_free(shim_runtime *runtime);
+    /* Tells the daemon. A runtime comes back also when the daemon can't be reached; NULL on a fault of
+     * ours. */
+    shim_runtime *(*configure)(const shim_draft *draft, const shim_facts *facts, const shim_host *host);
+    /* Tells a daemon that started later, or lost its state. For the parent's maintenance. */
+    void (*remind)(const shim_runtime *runtime, const shim_host *host);
+    void (*runtime_free)(shim_runtime *runtime);
 
-/* Serves a request. Returns 0 (OK) when a response was begun, else the HTTP status to answer with. */
-int wsgid_serve(shim_runtime *runtime, const shim_ask *ask);
+    /* Serves a request. Returns 0 (OK) when a response was begun, else the HTTP status to answer with. */
+    int (*serve)(const shim_runtime *runtime, const shim_ask *ask);
+} shim_functions;
+
+/*
+ * The one symbol that the module exports, `wsgi_module`: httpd sees a module record, c/rust.c sees the
+ * functions behind it. It is Rust's, since rustc lets a cdylib export Rust's symbols only.
+ */
+typedef struct {
+    uint64_t record[SHIM_RECORD_BYTES / 8];
+    const shim_functions *functions;
+} shim_exported;
 
 #endif

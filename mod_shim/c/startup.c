@@ -24,14 +24,14 @@ const shim_host wsgid_host = { .log = host_log };
 
 static apr_status_t drop_draft(void *unused)
 {
-    wsgid_draft_free(wsgid_global.draft);
+    wsgid_rust()->draft_free(wsgid_global.draft);
     memset(&wsgid_global, 0, sizeof(wsgid_global));
     return APR_SUCCESS;
 }
 
 static apr_status_t drop_runtime(void *unused)
 {
-    wsgid_runtime_free(wsgid_runtime);
+    wsgid_rust()->runtime_free(wsgid_runtime);
     wsgid_runtime = NULL;
     return APR_SUCCESS;
 }
@@ -41,7 +41,7 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     main_server = NULL;
     memset(&wsgid_global, 0, sizeof(wsgid_global));
     wsgid_global.bound = apr_array_make(pconf, 4, sizeof(wsgid_bound));
-    wsgid_global.draft = wsgid_draft_new();
+    wsgid_global.draft = wsgid_rust()->draft_new();
     apr_pool_cleanup_register(pconf, NULL, drop_draft, apr_pool_cleanup_null);
     return wsgid_global.draft ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -70,13 +70,13 @@ static void preload_server(const server_rec *s)
         const char *process = alias[i].process_group ? alias[i].process_group : config->settings.process_group;
         const char *application =
             alias[i].application_group ? alias[i].application_group : config->settings.application_group;
-        if (!process || !application || alias[i].pattern || wsgid_is_dynamic(process)
-            || wsgid_is_dynamic(application) || strcmp(process, "%{GLOBAL}") == 0
-            || !wsgid_draft_knows(wsgid_global.draft, process))
+        if (!process || !application || alias[i].pattern || wsgid_rust()->is_dynamic(process)
+            || wsgid_rust()->is_dynamic(application) || strcmp(process, "%{GLOBAL}") == 0
+            || !wsgid_rust()->draft_knows(wsgid_global.draft, process))
             continue;
         if (strcmp(application, "%{GLOBAL}") == 0)
             application = "";
-        wsgid_draft_preload(wsgid_global.draft, process, application, alias[i].target);
+        wsgid_rust()->draft_preload(wsgid_global.draft, process, application, alias[i].target);
     }
 }
 
@@ -87,7 +87,7 @@ static void bind_groups(void)
 
     for (i = 0; i < wsgid_global.bound->nelts; ++i)
         if (bound[i].server->server_hostname)
-            wsgid_draft_bind(wsgid_global.draft, bound[i].group, bound[i].server->server_hostname);
+            wsgid_rust()->draft_bind(wsgid_global.draft, bound[i].group, bound[i].server->server_hostname);
 }
 
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -117,7 +117,7 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
     bind_groups();
     for (each = s; each; each = each->next)
         preload_server(each);
-    wsgid_runtime = wsgid_configure(wsgid_global.draft, &facts, &wsgid_host);
+    wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);
     apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
     ap_add_version_component(pconf, "mod_wsgid/0.1");
     return OK;
@@ -127,6 +127,6 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
 int wsgid_monitor(apr_pool_t *p, server_rec *s)
 {
     if (wsgid_runtime)
-        wsgid_remind(wsgid_runtime, &wsgid_host);
+        wsgid_rust()->remind(wsgid_runtime, &wsgid_host);
     return DECLINED;
 }

@@ -12,6 +12,7 @@
  *   body.c        reading what the client sends
  *   reply.c       brigades: what the client gets
  *   startup.c     post_config and the parent's maintenance
+ *   rust.c        where Rust's functions are
  */
 #ifndef WSGID_H
 #define WSGID_H
@@ -92,6 +93,9 @@ typedef struct {
 
 extern wsgid_globals wsgid_global;
 extern shim_runtime *wsgid_runtime;
+
+/* rust.c */
+const shim_functions *wsgid_rust(void);
 
 /* config.c */
 void *wsgid_create_server(apr_pool_t *p, server_rec *s);

@@ -6,7 +6,7 @@ use crate::control;
 use crate::door::{BodyPart, ClientGone, Door};
 use crate::draft::{Draft, Facts};
 use crate::runtime::Runtime;
-use crate::serve::{self, Ask};
+use crate::serve::Ask;
 use bytes::Bytes;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::os::fd::{IntoRawFd, OwnedFd};
@@ -23,9 +23,26 @@ mod c {
     include!(concat!(env!("OUT_DIR"), "/shim.rs"));
 }
 
-/// Room for httpd's module record, which `c/module.c` fills in while the module is loaded.
+/// The module's one visible symbol; see `shim_exported` in `c/shim.h`. `c/module.c` fills in the record
+/// while the module is loaded.
 #[unsafe(no_mangle)]
-pub static mut wsgi_module: [u64; c::SHIM_RECORD_BYTES as usize / 8] = [0; c::SHIM_RECORD_BYTES as usize / 8];
+pub static mut wsgi_module: c::shim_exported =
+    c::shim_exported { record: [0; c::SHIM_RECORD_BYTES as usize / 8], functions: &raw const FUNCTIONS };
+
+/// What C may call. bindgen's types make the compiler compare each function with the header.
+static FUNCTIONS: c::shim_functions = c::shim_functions {
+    draft_new: Some(draft_new),
+    draft_free: Some(draft_free),
+    draft_group: Some(draft_group),
+    draft_bind: Some(draft_bind),
+    draft_knows: Some(draft_knows),
+    draft_preload: Some(draft_preload),
+    is_dynamic: Some(is_dynamic),
+    configure: Some(configure),
+    remind: Some(remind),
+    runtime_free: Some(runtime_free),
+    serve: Some(serve),
+};
 
 /// Runs `body`; a panic in it is worth `failure`. The panic's own message has gone to stderr, which is
 /// httpd's error log.
@@ -101,19 +118,17 @@ unsafe fn report(host: *const c::shim_host, lines: control::Report) {
     }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn wsgid_draft_new() -> *mut Draft {
-    fence(ptr::null_mut(), || Box::into_raw(Box::default()))
+extern "C" fn draft_new() -> *mut c::shim_draft {
+    fence(ptr::null_mut(), || Box::into_raw(Box::<Draft>::default()).cast())
 }
 
 /// # Safety
-/// `draft` is NULL or came from `wsgid_draft_new` and is not used again.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_draft_free(draft: *mut Draft) {
+/// `draft` is NULL or came from `draft_new` and is not used again.
+unsafe extern "C" fn draft_free(draft: *mut c::shim_draft) {
     fence((), || {
         if !draft.is_null() {
             // SAFETY: it was a Box, and this is its last use.
-            drop(unsafe { Box::from_raw(draft) });
+            drop(unsafe { Box::from_raw(draft.cast::<Draft>()) });
         }
     });
 }
@@ -121,9 +136,8 @@ unsafe extern "C" fn wsgid_draft_free(draft: *mut Draft) {
 /// # Safety
 /// `draft` is live and unshared (httpd reads its configuration in one thread); the strings, the pairs,
 /// `host` and `message` are as shim.h says.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_draft_group(
-    draft: *mut Draft,
+unsafe extern "C" fn draft_group(
+    draft: *mut c::shim_draft,
     name: *const c_char,
     options: *const c::shim_pair,
     count: usize,
@@ -135,7 +149,7 @@ unsafe extern "C" fn wsgid_draft_group(
     fence(0, || {
         // SAFETY: the promises above.
         let (draft, name, options) =
-            unsafe { (&mut *draft, text(name).unwrap_or_default(), pairs(options, count)) };
+            unsafe { (&mut *draft.cast::<Draft>(), text(name).unwrap_or_default(), pairs(options, count)) };
         let options = options
             .into_iter()
             .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), Bytes::copy_from_slice(value)))
@@ -160,11 +174,10 @@ unsafe extern "C" fn wsgid_draft_group(
 
 /// # Safety
 /// `draft` is live and unshared, the strings end in NUL.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_draft_bind(draft: *mut Draft, name: *const c_char, server: *const c_char) {
+unsafe extern "C" fn draft_bind(draft: *mut c::shim_draft, name: *const c_char, server: *const c_char) {
     fence((), || {
         // SAFETY: the promises above.
-        let (draft, name, server) = unsafe { (&mut *draft, text(name), text(server)) };
+        let (draft, name, server) = unsafe { (&mut *draft.cast::<Draft>(), text(name), text(server)) };
         if let (Some(name), Some(server)) = (name, server) {
             draft.bind(&name, &server);
         }
@@ -173,25 +186,24 @@ unsafe extern "C" fn wsgid_draft_bind(draft: *mut Draft, name: *const c_char, se
 
 /// # Safety
 /// `draft` is live, `name` ends in NUL.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_draft_knows(draft: *const Draft, name: *const c_char) -> c_int {
+unsafe extern "C" fn draft_knows(draft: *const c::shim_draft, name: *const c_char) -> c_int {
     // SAFETY: the promises above.
-    fence(0, || unsafe { (*draft).knows(&text(name).unwrap_or_default()) }.into())
+    fence(0, || unsafe { (*draft.cast::<Draft>()).knows(&text(name).unwrap_or_default()) }.into())
 }
 
 /// # Safety
 /// `draft` is live and unshared, the strings end in NUL.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_draft_preload(
-    draft: *mut Draft,
+unsafe extern "C" fn draft_preload(
+    draft: *mut c::shim_draft,
     process_group: *const c_char,
     application_group: *const c_char,
     script: *const c_char,
 ) {
     fence((), || {
         // SAFETY: the promises above.
-        let (draft, process, application, script) =
-            unsafe { (&mut *draft, text(process_group), text(application_group), string(script)) };
+        let (draft, process, application, script) = unsafe {
+            (&mut *draft.cast::<Draft>(), text(process_group), text(application_group), string(script))
+        };
         if let (Some(process), Some(application), Some(script)) = (process, application, script) {
             draft.preload(&process, &application, script.to_bytes());
         }
@@ -200,23 +212,22 @@ unsafe extern "C" fn wsgid_draft_preload(
 
 /// # Safety
 /// `value` ends in NUL.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_is_dynamic(value: *const c_char) -> c_int {
+unsafe extern "C" fn is_dynamic(value: *const c_char) -> c_int {
     // SAFETY: the promise above.
     fence(1, || unsafe { string(value) }.is_some_and(|value| expand::is_dynamic(value.to_bytes())).into())
 }
 
 /// # Safety
 /// `draft` is live; `facts`, its strings and `host` are as shim.h says.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_configure(
-    draft: *const Draft,
+unsafe extern "C" fn configure(
+    draft: *const c::shim_draft,
     facts: *const c::shim_facts,
     host: *const c::shim_host,
-) -> *mut Runtime {
+) -> *mut c::shim_runtime {
     fence(ptr::null_mut(), || {
         // SAFETY: the promises above.
-        let (draft, known, control) = unsafe { (&*draft, &*facts, string((*facts).control_socket)) };
+        let (draft, known, control) =
+            unsafe { (&*draft.cast::<Draft>(), &*facts, string((*facts).control_socket)) };
         let Some(control) = control else { return ptr::null_mut() };
         // SAFETY: the promises above.
         let facts = unsafe {
@@ -236,44 +247,41 @@ unsafe extern "C" fn wsgid_configure(
         let lines = control::configure(&runtime);
         // SAFETY: the promises above.
         unsafe { report(host, lines) };
-        Box::into_raw(Box::new(runtime))
+        Box::into_raw(Box::new(runtime)).cast()
     })
 }
 
 /// # Safety
-/// `runtime` came from `wsgid_configure` and is live; `host` is as shim.h says.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_remind(runtime: *const Runtime, host: *const c::shim_host) {
+/// `runtime` came from `configure` and is live; `host` is as shim.h says.
+unsafe extern "C" fn remind(runtime: *const c::shim_runtime, host: *const c::shim_host) {
     // SAFETY: the promises above.
-    fence((), || unsafe { report(host, control::remind(&*runtime)) });
+    fence((), || unsafe { report(host, control::remind(&*runtime.cast::<Runtime>())) });
 }
 
 /// # Safety
-/// `runtime` is NULL or came from `wsgid_configure` and is not used again.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_runtime_free(runtime: *mut Runtime) {
+/// `runtime` is NULL or came from `configure` and is not used again.
+unsafe extern "C" fn runtime_free(runtime: *mut c::shim_runtime) {
     fence((), || {
         if !runtime.is_null() {
             // SAFETY: it was a Box, and this is its last use.
-            drop(unsafe { Box::from_raw(runtime) });
+            drop(unsafe { Box::from_raw(runtime.cast::<Runtime>()) });
         }
     });
 }
 
 /// # Safety
 /// `runtime` is live; `ask` and all it points to are as shim.h says and live through the call.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn wsgid_serve(runtime: *const Runtime, ask: *const c::shim_ask) -> c_int {
+unsafe extern "C" fn serve(runtime: *const c::shim_runtime, ask: *const c::shim_ask) -> c_int {
     const INTERNAL_SERVER_ERROR: c_int = 500;
     fence(INTERNAL_SERVER_ERROR, || {
         // SAFETY: the promises above.
-        let (runtime, raw) = unsafe { (&*runtime, &*ask) };
+        let (runtime, raw) = unsafe { (&*runtime.cast::<Runtime>(), &*ask) };
         // SAFETY: the promises above.
         let (mut door, ask) = unsafe { (HttpdDoor::new(raw), ask_of(raw)) };
-        match serve::serve(runtime, &ask, &mut door) {
+        match crate::serve::serve(runtime, &ask, &mut door) {
             Ok(()) => 0,
             Err(fault) => {
-                serve::log(&mut door, &fault);
+                crate::serve::log(&mut door, &fault);
                 fault.status().into()
             }
         }
@@ -317,7 +325,7 @@ struct HttpdDoor<'a> {
 macro_rules! call {
     ($self:ident . $name:ident ( $($argument:expr),* ) else $absent:expr) => {
         match $self.door.$name {
-            // SAFETY: the request lives through wsgid_serve, and so does the door; arguments point to
+            // SAFETY: the request lives through serve, and so does the door; arguments point to
             // memory that lives through the call, or, for append, until the next pass (see `held`).
             Some(function) => unsafe { function($self.r, $($argument),*) },
             None => $absent,

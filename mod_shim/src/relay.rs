@@ -51,6 +51,7 @@ pub struct Relay<'a, D: Door + ?Sized> {
     group: &'a str,
     silence: Duration,
     spoken: bool,
+    begun: bool,
     appended: bool,
     body_fault: Option<Fault>,
     buffer: Vec<u8>,
@@ -87,6 +88,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             group,
             silence,
             spoken: false,
+            begun: false,
             appended: false,
             body_fault: None,
             buffer: Vec::new(),
@@ -94,8 +96,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     }
 
     /// Has the response been begun? Then a fault can only cut it short.
-    pub fn answering(&self) -> bool {
-        matches!(self.exchange.phase(), Phase::Answering | Phase::Finished)
+    pub fn begun(&self) -> bool {
+        self.begun
     }
 
     /// Runs to the end.
@@ -180,6 +182,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     fn response_head(&mut self, payload: Bytes) -> Result<(), Stop> {
         let head = ResponseHead::decode(payload).map_err(|e| self.protocol(e))?;
+        self.begun = true;
         self.door.set_status(head.status, &head.reason);
         for (name, value) in &head.headers {
             self.door.add_header(name, value);

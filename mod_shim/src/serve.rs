@@ -86,7 +86,7 @@ fn answer<D: Door>(
     let mut relay =
         Relay::new(&mut channel, door, &errand.name.process, errand.socket_timeout, body_complete);
     let outcome = relay.run();
-    let answering = relay.answering();
+    let begun = relay.begun();
     match outcome {
         Ok(Outcome::Whole) => {
             // Back before the client is served: a slow client need not keep a worker's connection.
@@ -99,7 +99,7 @@ fn answer<D: Door>(
             pool.release(claim);
             Ok(false)
         }
-        Err(fault) if answering => {
+        Err(fault) if begun => {
             log(door, &fault);
             door.truncate();
             Ok(true)
