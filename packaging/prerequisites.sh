@@ -56,12 +56,19 @@ have() {
 
 # bindgen loads libclang and reads the headers that belong to it.
 have_libclang() {
-    [ -n "${LIBCLANG_PATH-}" ] && return
-    local found
-    found=$(find /usr/lib/llvm*/lib /usr/lib64 /usr/lib/*-linux-gnu* /usr/local/lib \
-        -maxdepth 1 -name 'libclang*.so*' ! -name 'libclang-cpp*' 2>/dev/null | head -n 1)
-    [ -n "$found" ] && find /usr/lib/llvm*/lib*/clang /usr/lib/clang /usr/lib64/clang \
-        -name stddef.h 2>/dev/null | grep -q .
+    [ -z "${LIBCLANG_PATH-}" ] || return 0
+    [ -n "$(look_for 'libclang[.-]*so*' /usr/lib/llvm*/lib /usr/lib64 /usr/lib/*-linux-gnu /usr/local/lib)" ] &&
+        [ -n "$(look_for stddef.h /usr/lib/llvm*/lib*/clang/*/ /usr/lib/clang/*/ /usr/lib64/clang/*/)" ]
+}
+
+# look_for NAME DIR..: a file of that name at the top of these directories or in their include/.
+look_for() {
+    local name=$1 dir
+    shift
+    for dir in "$@"; do
+        [ -d "$dir" ] || continue
+        find -L "$dir" "$dir/include" -maxdepth 1 -name "$name" 2>/dev/null | head -n 1 || true
+    done
 }
 
 # packages_for FAMILY NEED: the packages that give it.
