@@ -6,7 +6,7 @@ use crate::sys::Mapping;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
-use wsgid_proto::broker::{OpenPool, PoolOpened, PoolRefused, RefusalCause};
+use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
 use wsgid_proto::frame::Kind;
 use wsgid_proto::{Message, board::Board};
 
@@ -40,6 +40,17 @@ pub fn open(broker: &Path, ask: &OpenPool) -> Result<Opened, Fault> {
     let mapping = Mapping::of(board.as_fd()).map_err(|e| bad(&e))?;
     Board::open(mapping.words()).map_err(|e| bad(&e))?;
     Ok(Opened { pool, mapping })
+}
+
+/// What became of a worker; empty if nobody can tell.
+pub fn fate(broker: &Path, pool: u64, serial: u32) -> String {
+    let ask = AskFate { pool, serial };
+    let answer = || {
+        let mut channel = Channel::connect(broker, PATIENCE).ok()?;
+        channel.send(&ask.frame()).ok()?;
+        Fate::from_frame(channel.receive().ok()?).ok()
+    };
+    answer().map_or_else(String::new, |fate| fate.words)
 }
 
 fn refused(refusal: PoolRefused) -> Fault {

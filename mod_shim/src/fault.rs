@@ -71,10 +71,13 @@ pub enum Fault {
         seconds: u32,
     },
     /// The worker went away while it had the request.
-    #[error(
-        "The worker of process group '{0}' ended before it had answered; the log of wsgid says why it ended"
-    )]
-    WorkerDied(String),
+    #[error("The worker of process group '{group}' ended before it had answered: {}", or_unknown(.fate))]
+    WorkerDied {
+        /// The process group.
+        group: String,
+        /// How it ended, in the daemon's words; empty where the daemon does not know.
+        fate: String,
+    },
     /// The worker said nothing for too long.
     #[error("The worker of process group '{group}' was silent for {seconds} seconds (socket-timeout)")]
     WorkerSilent {
@@ -102,6 +105,10 @@ pub enum Fault {
     BodyFailed,
 }
 
+fn or_unknown(fate: &str) -> &str {
+    if fate.is_empty() { "the log of wsgid may say why" } else { fate }
+}
+
 impl Fault {
     /// The HTTP status for the client.
     pub fn status(&self) -> u16 {
@@ -119,7 +126,7 @@ impl Fault {
             | Fault::Overloaded(_)
             | Fault::NoWorker { .. }
             | Fault::Failing(_) => 503,
-            Fault::WorkerDied(_) | Fault::Protocol { .. } => 502,
+            Fault::WorkerDied { .. } | Fault::Protocol { .. } => 502,
             Fault::QueueTimeout { .. } | Fault::WorkerSilent { .. } => 504,
             Fault::BodyTimeout => 408,
             Fault::BodyFailed => 400,

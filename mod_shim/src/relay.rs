@@ -139,7 +139,9 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     fn channel_fault(&self, error: ReceiveError) -> Fault {
         let group = self.group.to_string();
         match error {
-            ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => Fault::WorkerDied(group),
+            ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => {
+                Fault::WorkerDied { group, fate: String::new() }
+            }
             ReceiveError::Silent => Fault::WorkerSilent { group, seconds: self.silence.as_secs() as u32 },
             ReceiveError::Frame(error) => Fault::Protocol { group, what: error.to_string() },
         }

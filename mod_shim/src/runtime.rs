@@ -71,6 +71,11 @@ impl Runtime {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Asks the daemon what became of a worker.
+    pub fn fate(&self, pool: u64, serial: u32) -> String {
+        broker::fate(&self.broker, pool, serial)
+    }
+
     /// Asks the daemon for the pool and puts it in the place of what was there, unless it is the same.
     pub fn open(&self, name: &PoolName, script: &[u8], crowded: bool) -> Result<Arc<Pool>, Fault> {
         let ask = OpenPool {

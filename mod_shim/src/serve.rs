@@ -3,10 +3,12 @@
 use crate::dispatch::{self, Delivered, Errand};
 use crate::door::{BodyPart, Door};
 use crate::fault::Fault;
+use crate::pool::Pool;
 use crate::relay::{Outcome, Relay};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
 use crate::{environ, fault};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use wsgid_proto::board::Claim;
 use wsgid_proto::request::{HeadFields, HeadWriter};
 use wsgid_proto::{bounds, expand};
 
@@ -67,16 +69,17 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         Errand { name: &name, group: &group.options, script: ask.script, head: &head, socket_timeout };
     for _ in 0..DELIVERIES {
         let delivered = dispatch::deliver(runtime, &errand)?;
-        if !answer(delivered, &errand, body_complete, door)? {
+        if !answer(runtime, delivered, &errand, body_complete, door)? {
             continue;
         }
         return Ok(());
     }
-    Err(Fault::WorkerDied(name.process))
+    Err(Fault::WorkerDied { group: name.process, fate: "none of several workers read the request".into() })
 }
 
 /// Relays the answer; false when the worker had not read the head.
 fn answer<D: Door>(
+    runtime: &Runtime,
     delivered: Delivered,
     errand: &Errand<'_>,
     body_complete: bool,
@@ -85,7 +88,7 @@ fn answer<D: Door>(
     let Delivered { mut channel, claim, pool } = delivered;
     let mut relay =
         Relay::new(&mut channel, door, &errand.name.process, errand.socket_timeout, body_complete);
-    let outcome = relay.run();
+    let outcome = relay.run().map_err(|fault| with_fate(fault, runtime, &pool, claim));
     let begun = relay.begun();
     match outcome {
         Ok(Outcome::Whole) => {
@@ -105,6 +108,16 @@ fn answer<D: Door>(
             Ok(true)
         }
         Err(fault) => Err(fault),
+    }
+}
+
+/// The supervisor knows how a worker ended; the log of the virtual host is where that is looked for.
+fn with_fate(fault: Fault, runtime: &Runtime, pool: &Pool, claim: Claim) -> Fault {
+    match fault {
+        Fault::WorkerDied { group, .. } => {
+            Fault::WorkerDied { group, fate: runtime.fate(pool.id, claim.serial) }
+        }
+        other => other,
     }
 }
 

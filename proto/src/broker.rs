@@ -118,3 +118,22 @@ impl TryFrom<wire::PoolRefused> for PoolRefused {
 }
 
 message!(PoolRefused, PoolRefused, wire::PoolRefused);
+
+plain_message! {
+    /// What became of a worker that went away while it had a request? Asked for the error log of that
+    /// request's virtual host; the daemon answers as soon as it knows, or after a moment without.
+    AskFate {
+        /// As in [`PoolOpened::pool`].
+        pool: u64,
+        /// As on the board.
+        serial: u32,
+    }
+}
+
+plain_message! {
+    /// The answer to [`AskFate`].
+    Fate {
+        /// Continues "the worker …"; empty when the daemon does not know.
+        words: String,
+    }
+}

@@ -65,6 +65,10 @@ kinds! {
     PoolOpened = 49, bounds::SMALL;
     /// Daemon → Apache child.
     PoolRefused = 50, bounds::SMALL;
+    /// Apache child → daemon: what became of a worker?
+    AskFate = 51, bounds::SMALL;
+    /// Daemon → Apache child.
+    Fate = 52, bounds::SMALL;
     /// wsgictl → daemon.
     StatusQuery = 64, bounds::SMALL;
     /// Daemon → wsgictl.

@@ -6,10 +6,11 @@ use super::reception::{Caller, SILENCE, Visitor};
 use super::wire::{Conversation, WireError};
 use crate::supervisor::Errand;
 use std::os::fd::AsFd;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
-use wsgid_proto::broker::OpenPool;
-use wsgid_proto::frame::Kind;
+use wsgid_proto::broker::{AskFate, Fate, OpenPool};
+use wsgid_proto::frame::{Frame, Kind};
 
 /// The file's name in the runtime directory.
 pub const SOCKET: &str = "broker.sock";
@@ -35,7 +36,12 @@ async fn answer_all(
     uid: u32,
     errands: &mpsc::Sender<Errand>,
 ) -> Result<(), WireError> {
-    while let Some(frame) = conversation.next_within(SILENCE, &[Kind::OpenPool]).await? {
+    while let Some(frame) = conversation.next_within(SILENCE, &[Kind::OpenPool, Kind::AskFate]).await? {
+        if frame.kind == Kind::AskFate {
+            let words = fate(frame, uid, errands).await?;
+            conversation.send(SILENCE, &Fate { words }).await?;
+            continue;
+        }
         let question = OpenPool::from_frame(frame)?;
         match ask(errands, |reply| Errand::Open(question, uid, reply)).await? {
             Ok(opened) => conversation.send_with(SILENCE, &opened.message, opened.board.as_fd()).await?,
@@ -43,4 +49,19 @@ async fn answer_all(
         }
     }
     Ok(())
+}
+
+/// An Apache child sees its connection break before the supervisor has seen the process end: the
+/// question is asked again for a moment.
+async fn fate(frame: Frame, uid: u32, errands: &mpsc::Sender<Errand>) -> Result<String, WireError> {
+    const TRIES: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(25);
+    let question = AskFate::from_frame(frame)?;
+    for _ in 0..TRIES {
+        if let Some(words) = ask(errands, |reply| Errand::Fate(question.clone(), uid, reply)).await? {
+            return Ok(words);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(String::new())
 }

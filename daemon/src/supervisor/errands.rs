@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use wsgid_proto::broker::{OpenPool, PoolOpened, PoolRefused};
+use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused};
 use wsgid_proto::control::{Configure, Configured, Done, KnownReply, Status};
 
 /// Where an answer goes.
@@ -32,4 +32,6 @@ pub enum Errand {
     Reload(String, Reply<Done>),
     /// A pool, for a peer with this uid.
     Open(OpenPool, u32, Reply<Result<OpenedPool, PoolRefused>>),
+    /// How a worker ended, for a peer with this uid; nothing while that is not known.
+    Fate(AskFate, u32, Reply<Option<String>>),
 }

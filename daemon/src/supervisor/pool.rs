@@ -56,8 +56,12 @@ pub struct Pool {
     board: PoolBoard,
     roster: Roster,
     hands: HashMap<u32, Hand>,
+    fates: VecDeque<(u32, String)>,
     surroundings: Surroundings,
 }
+
+/// How many ends of workers a pool remembers, for the requests that were in them.
+const FATES: usize = 32;
 
 /// How a pool begins.
 #[derive(Debug, Clone)]
@@ -93,6 +97,7 @@ impl Pool {
             group,
             script,
             hands: HashMap::new(),
+            fates: VecDeque::new(),
             surroundings,
         })
     }
@@ -117,6 +122,11 @@ impl Pool {
         if self.script.is_empty() || from_configuration {
             self.script = script.clone();
         }
+    }
+
+    /// How a worker ended, if it did lately.
+    pub fn fate(&self, serial: u32) -> Option<String> {
+        self.fates.iter().find(|(other, _)| *other == serial).map(|(_, words)| words.clone())
     }
 
     /// Its decisions and their state.
@@ -245,9 +255,13 @@ impl Pool {
         let (group, pid) = (self.group.title(), self.pid(serial));
         if expected {
             tracing::info!(%group, pid, "worker {how}");
+        } else if last_line.is_empty() {
+            tracing::error!(%group, pid, "worker {how}");
         } else {
             tracing::error!(%group, pid, "worker {how}; its last line was: {last_line:?}");
         }
+        self.fates.truncate(FATES - 1);
+        self.fates.push_front((serial, format!("(pid {pid}) {how}")));
         self.hands.remove(&serial);
         let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
         let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };

@@ -154,6 +154,18 @@ pub struct PoolOpened {
     #[prost(string, tag = "2")]
     pub socket_dir: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskFate {
+    #[prost(fixed64, tag = "1")]
+    pub pool: u64,
+    #[prost(uint32, tag = "2")]
+    pub serial: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fate {
+    #[prost(string, tag = "1")]
+    pub words: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PoolRefused {
     #[prost(uint32, tag = "1")]

@@ -7,7 +7,7 @@ use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::worker::printable;
 use std::time::Instant;
 use wsgid_proto::bounds;
-use wsgid_proto::broker::{OpenPool, PoolOpened, PoolRefused, RefusalCause};
+use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
 use wsgid_proto::control::{Done, KnownReply, Status};
 
 impl Household {
@@ -38,7 +38,17 @@ impl Household {
                 }
                 let _ = reply.send(answer);
             }
+            Errand::Fate(ask, peer, reply) => {
+                let _ = reply.send(self.fate(&ask, peer));
+            }
         }
+    }
+
+    /// A worker's end is told to those who may have its pool, and to nobody else.
+    fn fate(&self, ask: &AskFate, peer: u32) -> Option<String> {
+        let pool = self.pools.get(&ask.pool)?;
+        let web_uid = self.instances.get(&pool.key.instance)?.configure.web_uid;
+        if [0, self.terms.own_uid, web_uid].contains(&peer) { pool.fate(ask.serial) } else { None }
     }
 
     fn open_for(&mut self, ask: &OpenPool, peer: u32, now: Instant) -> Result<OpenedPool, PoolRefused> {
