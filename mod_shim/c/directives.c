@@ -116,6 +116,13 @@ static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *val
     return value ? set_global(cmd, dir, value) : "WSGIDaemonSocket takes the path of the daemon's control socket.";
 }
 
+static const char *pass_apache_request(cmd_parms *cmd, void *dir, int on)
+{
+    return on ? "WSGIPassApacheRequest can't be had: Python runs outside of httpd, where there is no "
+                "request_rec. Use the WSGI environ."
+              : NULL;
+}
+
 /* A directive that is accepted without effect; cmd->info says why. */
 static const char *no_effect(cmd_parms *cmd, void *dir, const char *args)
 {
@@ -177,8 +184,8 @@ const command_rec wsgid_directives[] = {
           "configuration is refused rather than served without it."),
     GUARD("WSGIHandlerScript", ANYWHERE, "is not supported yet."),
     GUARD("WSGIDispatchScript", ANYWHERE, "is not supported yet."),
-    GUARD("WSGIPassApacheRequest", ANYWHERE, "can't be had: Python runs outside of httpd, where there is no "
-          "request_rec. Use the WSGI environ."),
+    AP_INIT_FLAG("WSGIPassApacheRequest", pass_apache_request, NULL, ANYWHERE,
+                 "whether applications see httpd's request_rec, which they can't"),
     LATER("WSGIImportScript", SERVER),
     LATER("WSGIMapHEADToGET", HTACCESS),
     LATER("WSGIErrorOverride", HTACCESS),

@@ -22,10 +22,13 @@ static void add_header(void *r_, shim_text name_, shim_text value_)
 {
     request_rec *r = r_;
     const char *name = apr_pstrmemdup(r->pool, name_.data, name_.length);
-    const char *value = apr_pstrmemdup(r->pool, value_.data, value_.length);
+    char *value = apr_pstrmemdup(r->pool, value_.data, value_.length);
 
-    if (is(name, "Content-Type"))
+    if (is(name, "Content-Type")) {
+        /* As for CGI: what compares types, AddOutputFilterByType for one, expects lower case. */
+        ap_content_type_tolower(value);
         ap_set_content_type(r, value);
+    }
     else if (is(name, "Content-Length")) {
         apr_off_t length;
         if (ap_parse_strict_length(&length, value))
@@ -96,7 +99,9 @@ static int finish(void *r_)
 /*
  * A bad gateway's error bucket behind a response that has begun keeps the chunk filter from writing
  * the last chunk, and makes mod_http2 reset the stream. What there is goes out first: in one brigade
- * with the head, the error bucket would turn the response into an error page, depending on timing.
+ * with the head, the error bucket would turn the response into an error page, depending on timing. And
+ * before the connection is marked for closing: a response whose end is the connection's is not chunked,
+ * and could not be told from a whole one.
  */
 static void truncate_(void *r_)
 {
@@ -105,8 +110,8 @@ static void truncate_(void *r_)
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
 
     r->no_cache = 1;
-    r->connection->keepalive = AP_CONN_CLOSE;
     pass(r);
+    r->connection->keepalive = AP_CONN_CLOSE;
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
     pass_with(r, apr_bucket_eos_create(alloc));
 }

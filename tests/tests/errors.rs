@@ -185,7 +185,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "WSGIIgnoreActivity On",
     "WSGITrustedProxyHeaders X-Forwarded-For",
     "WSGITrustedProxies 10.0.0.1",
-    "WSGIPassApacheRequest On",
     "WSGIImportScript @APPS@/hello.wsgi process-group=%{GLOBAL} application-group=x",
     "WSGIPythonOptimize 1",
     "WSGIPythonWarnings ignore",
@@ -234,6 +233,13 @@ fn a_directive_that_guards_is_refused_as_long_as_it_would_not_guard() {
         assert!(!good, "accepted: {directive}\n{said}");
         assert!(said.contains("WSGI") && said.contains("not supported yet"), "{directive}: {said}");
     }
+}
+
+#[test]
+fn what_can_not_be_had_outside_of_httpd_is_refused() {
+    let (good, said) = check("WSGIPassApacheRequest On");
+    assert!(!good && said.contains("Python runs outside of httpd"), "{said}");
+    assert!(check("WSGIPassApacheRequest Off").0);
 }
 
 #[test]
