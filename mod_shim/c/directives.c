@@ -11,39 +11,21 @@ static wsgid_settings *settings_of(cmd_parms *cmd, void *dir)
     return cmd->path ? &((wsgid_dir_config *)dir)->settings : &server->settings;
 }
 
-static const char *set_process_group(cmd_parms *cmd, void *dir, const char *value)
+/* The place of a setting, which cmd->info tells as an offset into wsgid_settings. */
+static void *setting_of(cmd_parms *cmd, void *dir)
 {
-    settings_of(cmd, dir)->process_group = value;
+    return (char *)settings_of(cmd, dir) + (size_t)cmd->info;
+}
+
+static const char *set_text(cmd_parms *cmd, void *dir, const char *value)
+{
+    *(const char **)setting_of(cmd, dir) = value;
     return NULL;
 }
 
-static const char *set_application_group(cmd_parms *cmd, void *dir, const char *value)
+static const char *set_flag(cmd_parms *cmd, void *dir, int on)
 {
-    settings_of(cmd, dir)->application_group = value;
-    return NULL;
-}
-
-static const char *set_callable(cmd_parms *cmd, void *dir, const char *value)
-{
-    settings_of(cmd, dir)->callable = value;
-    return NULL;
-}
-
-static const char *set_pass_authorization(cmd_parms *cmd, void *dir, int on)
-{
-    settings_of(cmd, dir)->pass_authorization = on;
-    return NULL;
-}
-
-static const char *set_reloading(cmd_parms *cmd, void *dir, int on)
-{
-    settings_of(cmd, dir)->reloading = on;
-    return NULL;
-}
-
-static const char *set_chunked(cmd_parms *cmd, void *dir, int on)
-{
-    settings_of(cmd, dir)->chunked = on;
+    *(int *)setting_of(cmd, dir) = on;
     return NULL;
 }
 
@@ -138,6 +120,7 @@ static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
     return apr_psprintf(cmd->pool, "%s %s", cmd->cmd->name, (const char *)cmd->info);
 }
 
+#define SETTING(name) ((void *)APR_OFFSETOF(wsgid_settings, name))
 #define SERVER RSRC_CONF
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 #define HTACCESS (RSRC_CONF | ACCESS_CONF | OR_FILEINFO)
@@ -154,14 +137,14 @@ const command_rec wsgid_directives[] = {
     AP_INIT_RAW_ARGS("WSGIScriptAliasMatch", add_alias_match, NULL, SERVER,
                      "regular expression, then the script or directory, then options"),
     AP_INIT_RAW_ARGS("WSGIDaemonProcess", add_group, NULL, SERVER, "name of the process group, then options"),
-    AP_INIT_TAKE1("WSGIProcessGroup", set_process_group, NULL, ANYWHERE, "name of the process group to run in"),
-    AP_INIT_TAKE1("WSGIApplicationGroup", set_application_group, NULL, ANYWHERE,
+    AP_INIT_TAKE1("WSGIProcessGroup", set_text, SETTING(process_group), ANYWHERE, "name of the process group to run in"),
+    AP_INIT_TAKE1("WSGIApplicationGroup", set_text, SETTING(application_group), ANYWHERE,
                   "name of the application group to run in"),
-    AP_INIT_TAKE1("WSGICallableObject", set_callable, NULL, HTACCESS, "name of the callable in the script"),
-    AP_INIT_FLAG("WSGIPassAuthorization", set_pass_authorization, NULL, HTACCESS,
+    AP_INIT_TAKE1("WSGICallableObject", set_text, SETTING(callable), HTACCESS, "name of the callable in the script"),
+    AP_INIT_FLAG("WSGIPassAuthorization", set_flag, SETTING(pass_authorization), HTACCESS,
                  "whether applications see the Authorization header"),
-    AP_INIT_FLAG("WSGIScriptReloading", set_reloading, NULL, HTACCESS, "whether a changed script is loaded anew"),
-    AP_INIT_FLAG("WSGIChunkedRequest", set_chunked, NULL, HTACCESS, "whether chunked request bodies are accepted"),
+    AP_INIT_FLAG("WSGIScriptReloading", set_flag, SETTING(reloading), HTACCESS, "whether a changed script is loaded anew"),
+    AP_INIT_FLAG("WSGIChunkedRequest", set_flag, SETTING(chunked), HTACCESS, "whether chunked request bodies are accepted"),
     AP_INIT_FLAG("WSGIRestrictEmbedded", set_restrict_embedded, NULL, SERVER,
                  "whether requests without a process group are refused"),
     AP_INIT_TAKE1("WSGIPythonHome", set_global, &wsgid_global.python_home, SERVER,

@@ -5,55 +5,32 @@ use crate::message::{message, plain_message};
 use crate::{control::name_fits, wire};
 use bytes::Bytes;
 
-/// Open this pool.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OpenPool {
-    /// As in [`crate::control::Configure::instance`].
-    pub instance: String,
-    /// A group of that instance.
-    pub process_group: String,
-    /// Already expanded.
-    pub application_group: String,
-    /// The script of the request at hand: its import is worth beginning with. A hint from an
-    /// unprivileged peer, handed to the worker unopened.
-    pub script: Bytes,
-    /// Every thread of the pool is taken: start one more worker if there is room.
-    pub crowded: bool,
+plain_message! {
+    /// Open this pool.
+    OpenPool {
+        /// As in [`crate::control::Configure::instance`].
+        instance: String,
+        /// A group of that instance.
+        process_group: String,
+        /// Already expanded.
+        application_group: String,
+        /// The script of the request at hand: its import is worth beginning with. A hint from an
+        /// unprivileged peer, handed to the worker unopened.
+        script: Bytes,
+        /// Every thread of the pool is taken: start one more worker if there is room.
+        crowded: bool,
+    } checked by askable
 }
 
-impl From<&OpenPool> for wire::OpenPool {
-    fn from(from: &OpenPool) -> Self {
-        Self {
-            instance: from.instance.clone(),
-            process_group: from.process_group.clone(),
-            application_group: from.application_group.clone(),
-            script: from.script.clone(),
-            crowded: from.crowded,
-        }
+fn askable(ask: &OpenPool) -> Result<(), String> {
+    name_fits("instance", &ask.instance)?;
+    name_fits("process group", &ask.process_group)?;
+    name_fits("application group", &ask.application_group)?;
+    if !ask.script.is_empty() && (ask.script[0] != b'/' || ask.script.contains(&0)) {
+        return Err("names a script that is not an absolute path".into());
     }
+    Ok(())
 }
-
-impl TryFrom<wire::OpenPool> for OpenPool {
-    type Error = String;
-
-    fn try_from(from: wire::OpenPool) -> Result<Self, String> {
-        name_fits("instance", &from.instance)?;
-        name_fits("process group", &from.process_group)?;
-        name_fits("application group", &from.application_group)?;
-        if !from.script.is_empty() && (from.script[0] != b'/' || from.script.contains(&0)) {
-            return Err("names a script that is not an absolute path".into());
-        }
-        Ok(Self {
-            instance: from.instance,
-            process_group: from.process_group,
-            application_group: from.application_group,
-            script: from.script,
-            crowded: from.crowded,
-        })
-    }
-}
-
-message!(OpenPool, OpenPool, wire::OpenPool);
 
 plain_message! {
     /// The pool; its board's descriptor rides on the frame.

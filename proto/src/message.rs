@@ -69,9 +69,10 @@ macro_rules! message {
     };
 }
 
-/// The same for a message that is only its fields, with nothing to check beyond their types.
+/// The same for a message whose fields are those of the wire. With `checked by`, a function looks at
+/// what came and says what is wrong with it.
 macro_rules! plain_message {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? } $(checked by $check:path)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name { $($(#[$fdoc])* pub $field: $type),* }
@@ -83,14 +84,26 @@ macro_rules! plain_message {
             }
         }
 
+        crate::message::plain_message!(@from $name { $($field),* } $($check)?);
+        crate::message::message!($name, $name, crate::wire::$name);
+    };
+    (@from $name:ident { $($field:ident),* }) => {
         impl From<crate::wire::$name> for $name {
             fn from(from: crate::wire::$name) -> Self {
                 let _ = &from;
                 Self { $($field: from.$field),* }
             }
         }
+    };
+    (@from $name:ident { $($field:ident),* } $check:path) => {
+        impl TryFrom<crate::wire::$name> for $name {
+            type Error = String;
 
-        crate::message::message!($name, $name, crate::wire::$name);
+            fn try_from(from: crate::wire::$name) -> Result<Self, String> {
+                let made = Self { $($field: from.$field),* };
+                $check(&made).map(|()| made)
+            }
+        }
     };
 }
 
