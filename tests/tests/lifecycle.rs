@@ -179,7 +179,7 @@ each_mpm! {
         kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
         let reply = victim.reply().unwrap();
         assert_eq!((reply.status, reply.reason.as_str()), (502, "Bad Gateway"));
-        stack.logged("error", &["[client 127.0.0.1:", "'site'"]);
+        stack.logged("error", &["[client 127.0.0.1:", "'site'", "SIGKILL"]);
         stack.logged("wsgid", &[&format!("pid={pid}"), "SIGKILL"]);
         // Others are served meanwhile, and the place of the dead one is filled.
         for n in 0..10 {
