@@ -122,10 +122,25 @@ missing() {
 need() {
     local lacking
     lacking=$(missing "$@" | tr '\n' ' ')
+    if command -v rustup >/dev/null; then
+        lacking=$(rustup_adds "$lacking")
+    fi
     if [ -n "$lacking" ]; then
         install_needs "$lacking"
     fi
     rust_is_new_enough
+}
+
+# A toolchain of rustup's takes its parts from there. Prints what is still lacking.
+rustup_adds() {
+    local need left=
+    for need in $1; do
+        case $need in
+        rustfmt | clippy) rustup -q component add "$need" >&2 || left="$left$need " ;;
+        *) left="$left$need " ;;
+        esac
+    done
+    echo "$left"
 }
 
 install_needs() {
@@ -138,10 +153,9 @@ install_needs() {
     local packages
     packages=$(package_list "$family" "$lacking")
     say "missing here: $lacking. Installing: $packages"
-    case $family in
     # shellcheck disable=SC2086 # a list of names
+    case $family in
     debian) DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $packages >&2 ;;
-    # shellcheck disable=SC2086
     fedora) dnf -q -y install $packages >&2 ;;
     esac || die "the packages could not be installed, see above."
     local left
