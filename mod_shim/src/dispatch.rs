@@ -10,6 +10,7 @@ use crate::pool::Pool;
 use crate::runtime::{PoolName, Runtime};
 use crate::sys;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use wsgid_proto::board::{Claim, PoolState, Search};
 use wsgid_proto::options::ProcessGroup;
@@ -47,107 +48,127 @@ pub struct Delivered {
 
 /// Delivers the head, waiting as long as the group's options allow.
 pub fn deliver(runtime: &Runtime, errand: &Errand<'_>) -> Result<Delivered, Fault> {
-    let begun = Instant::now();
-    let mut pool = match runtime.pool(errand.name) {
-        Some(pool) => pool,
-        None => open(runtime, errand, begun)?,
-    };
-    loop {
-        let board = pool.board();
-        let (word, seen) = board.freed();
-        match board.claim() {
-            Search::Claimed(claim) => match pool.deliver(claim, errand.head, errand.socket_timeout) {
-                Ok(channel) => return Ok(Delivered { channel, claim, pool }),
-                Err(_) => {
-                    pool.release(claim);
-                    connect_time_left(errand, begun)?;
-                    // Its socket is gone: the worker ends, or the whole daemon did.
-                    std::thread::sleep(PAUSE);
-                    pool = open(runtime, errand, begun)?;
+    Quest { runtime, errand, queued: None, troubled: None }.run()
+}
+
+/// A request that looks for a thread.
+struct Quest<'a> {
+    runtime: &'a Runtime,
+    errand: &'a Errand<'a>,
+    /// Since when it has been queueing for a busy pool.
+    queued: Option<Instant>,
+    /// Since when there has been nobody to queue for. Time in the queue does not count: a request that
+    /// queued for long may still wait for the next worker when the last one dies.
+    troubled: Option<Instant>,
+}
+
+impl Quest<'_> {
+    fn run(&mut self) -> Result<Delivered, Fault> {
+        let mut pool = match self.runtime.pool(self.errand.name) {
+            Some(pool) => pool,
+            None => self.open()?,
+        };
+        loop {
+            let board = pool.board();
+            let (word, seen) = board.freed();
+            pool = match board.claim() {
+                Search::Claimed(claim) => {
+                    match pool.deliver(claim, self.errand.head, self.errand.socket_timeout) {
+                        Ok(channel) => return Ok(Delivered { channel, claim, pool }),
+                        Err(_) => {
+                            pool.release(claim);
+                            self.try_another(&pool)?
+                        }
+                    }
                 }
-            },
-            Search::NoneReady if board.pool_state() == PoolState::Failing => {
-                return Err(Fault::Failing(errand.group.name.clone()));
-            }
-            Search::NoneReady if board.pool_state() == PoolState::Closed => {
-                connect_time_left(errand, begun)?;
-                let old = pool.id;
-                pool = open(runtime, errand, begun)?;
-                if pool.id == old {
-                    std::thread::sleep(PAUSE);
+                Search::Crowded => {
+                    self.troubled = None;
+                    let left = self.queue_time_left()?;
+                    self.grow(&pool);
+                    self.wait(&pool, (word, seen), left)?
                 }
-            }
-            Search::NoneReady => {
-                let left = connect_time_left(errand, begun)?;
-                pool = wait(runtime, errand, &pool, (word, seen), left, begun)?;
-            }
-            Search::Crowded => {
-                let left = queue_time_left(errand, begun)?;
-                grow(runtime, errand, &pool);
-                pool = wait(runtime, errand, &pool, (word, seen), left, begun)?;
-            }
+                Search::NoneReady => match board.pool_state() {
+                    PoolState::Failing => return Err(Fault::Failing(self.errand.group.name.clone())),
+                    PoolState::Closed => self.try_another(&pool)?,
+                    PoolState::Open => {
+                        let left = self.connect_time_left()?;
+                        self.wait(&pool, (word, seen), left)?
+                    }
+                },
+            };
         }
     }
-}
 
-/// Sleeps until something on the board changed, and for a long sleep asks the daemon whether this is
-/// still the board.
-fn wait(
-    runtime: &Runtime,
-    errand: &Errand<'_>,
-    pool: &Arc<Pool>,
-    (word, seen): (&std::sync::atomic::AtomicU64, u32),
-    left: Duration,
-    begun: Instant,
-) -> Result<Arc<Pool>, Fault> {
-    let guard = pool.board().wait_guard();
-    let before = Instant::now();
-    sys::futex_wait(word, seen, left.min(ASK_AGAIN));
-    drop(guard);
-    if before.elapsed() < ASK_AGAIN { Ok(pool.clone()) } else { open(runtime, errand, begun) }
-}
-
-/// Opens the pool. A daemon that was there before is waited for: it is being restarted.
-fn open(runtime: &Runtime, errand: &Errand<'_>, begun: Instant) -> Result<Arc<Pool>, Fault> {
-    loop {
-        let fault = match runtime.open(errand.name, errand.script, false) {
-            Ok(pool) => return Ok(pool),
-            Err(fault) => fault,
-        };
-        let passing = match fault {
-            Fault::DaemonAbsent { .. } => runtime.has_met_daemon(),
-            Fault::NotConfigured(_) => true,
-            _ => false,
-        };
-        if !passing || connect_time_left(errand, begun).is_err() {
-            return Err(fault);
+    /// The worker's socket is gone, or the pool is closed: the worker ends, or the whole daemon did.
+    fn try_another(&mut self, old: &Pool) -> Result<Arc<Pool>, Fault> {
+        self.connect_time_left()?;
+        let pool = self.open()?;
+        if pool.id == old.id {
+            std::thread::sleep(PAUSE);
         }
-        std::thread::sleep(PAUSE);
+        Ok(pool)
+    }
+
+    /// Sleeps until something on the board changed, and after a long sleep asks the daemon whether this
+    /// is still the board.
+    fn wait(
+        &mut self,
+        pool: &Arc<Pool>,
+        (word, seen): (&AtomicU64, u32),
+        left: Duration,
+    ) -> Result<Arc<Pool>, Fault> {
+        let guard = pool.board().wait_guard();
+        let before = Instant::now();
+        sys::futex_wait(word, seen, left.min(ASK_AGAIN));
+        drop(guard);
+        if before.elapsed() < ASK_AGAIN { Ok(pool.clone()) } else { self.open() }
+    }
+
+    /// Opens the pool. A daemon that was there before is waited for: it is being restarted.
+    fn open(&mut self) -> Result<Arc<Pool>, Fault> {
+        loop {
+            let fault = match self.runtime.open(self.errand.name, self.errand.script, false) {
+                Ok(pool) => return Ok(pool),
+                Err(fault) => fault,
+            };
+            let passing = match fault {
+                Fault::DaemonAbsent { .. } => self.runtime.has_met_daemon(),
+                Fault::NotConfigured(_) => true,
+                _ => false,
+            };
+            if !passing || self.connect_time_left().is_err() {
+                return Err(fault);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Asks for one more worker where the group has room. That it fails is no matter: the queue goes on.
+    fn grow(&self, pool: &Pool) {
+        if pool.workers() < self.errand.group.processes as usize && pool.may_grow(Instant::now()) {
+            let _ = self.runtime.open(self.errand.name, self.errand.script, true);
+        }
+    }
+
+    fn connect_time_left(&mut self) -> Result<Duration, Fault> {
+        let seconds = self.errand.group.connect_timeout;
+        let since = *self.troubled.get_or_insert_with(Instant::now);
+        left(seconds, since).ok_or_else(|| Fault::NoWorker { group: self.errand.group.name.clone(), seconds })
+    }
+
+    fn queue_time_left(&mut self) -> Result<Duration, Fault> {
+        let seconds = self.errand.group.queue_timeout;
+        let since = *self.queued.get_or_insert_with(Instant::now);
+        if seconds == 0 {
+            return Ok(ASK_AGAIN);
+        }
+        left(seconds, since)
+            .ok_or_else(|| Fault::QueueTimeout { group: self.errand.group.name.clone(), seconds })
     }
 }
 
-/// Asks for one more worker where the group has room. That it fails is no matter: the queue goes on.
-fn grow(runtime: &Runtime, errand: &Errand<'_>, pool: &Pool) {
-    if pool.workers() < errand.group.processes as usize && pool.may_grow(Instant::now()) {
-        let _ = runtime.open(errand.name, errand.script, true);
-    }
-}
-
-fn connect_time_left(errand: &Errand<'_>, begun: Instant) -> Result<Duration, Fault> {
-    let seconds = errand.group.connect_timeout;
-    left(seconds, begun).ok_or_else(|| Fault::NoWorker { group: errand.group.name.clone(), seconds })
-}
-
-fn queue_time_left(errand: &Errand<'_>, begun: Instant) -> Result<Duration, Fault> {
-    let seconds = errand.group.queue_timeout;
-    if seconds == 0 {
-        return Ok(ASK_AGAIN);
-    }
-    left(seconds, begun).ok_or_else(|| Fault::QueueTimeout { group: errand.group.name.clone(), seconds })
-}
-
-fn left(seconds: u32, begun: Instant) -> Option<Duration> {
-    Duration::from_secs(seconds.into()).checked_sub(begun.elapsed()).filter(|left| !left.is_zero())
+fn left(seconds: u32, since: Instant) -> Option<Duration> {
+    Duration::from_secs(seconds.into()).checked_sub(since.elapsed()).filter(|left| !left.is_zero())
 }
 
 #[cfg(test)]
