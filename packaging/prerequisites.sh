@@ -27,13 +27,17 @@ package_family() {
     fi
 }
 
-# Debian 12 keeps its own Rust old and a current one beside it, under names of their own.
-debian_rust() {
-    if apt-cache show rustc-web >/dev/null 2>&1; then
-        echo "$1-web"
-    else
-        echo "$1"
-    fi
+# Is the first version at most the second?
+in_order() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+# Debian keeps a current Rust beside its own, under names with -web; Debian 12's own is too old. Their
+# parts do not go together, so what is installed decides first.
+debian_rust_is_web() {
+    local own
+    if dpkg-query -W -f '${Status}' rustc-web 2>/dev/null | grep -q ' installed'; then return 0; fi
+    if dpkg-query -W -f '${Status}' rustc 2>/dev/null | grep -q ' installed'; then return 1; fi
+    own=$(apt-cache policy rustc 2>/dev/null | sed -n 's/.*Candidate: //p')
+    ! in_order "$rust_minimum" "$own"
 }
 
 # have NEED: is it there?
@@ -85,10 +89,10 @@ packages_for() {
     *:python) echo python3 ;;
     debian:python-venv) echo python3-venv ;;
     fedora:python-venv) echo python3 ;;
-    debian:cargo) echo "$(debian_rust rustc) $(debian_rust cargo)" ;;
+    debian:cargo) debian_rust_is_web && echo rustc-web cargo-web || echo rustc cargo ;;
     fedora:cargo) echo rust cargo ;;
-    debian:rustfmt) apt-cache show rustfmt-web >/dev/null 2>&1 && echo rustfmt-web || echo rustfmt ;;
-    debian:clippy) apt-cache show rust-web-clippy >/dev/null 2>&1 && echo rust-web-clippy || echo rust-clippy ;;
+    debian:rustfmt) debian_rust_is_web && echo rustfmt-web || echo rustfmt ;;
+    debian:clippy) debian_rust_is_web && echo rust-web-clippy || echo rust-clippy ;;
     fedora:rustfmt) echo rustfmt ;;
     fedora:clippy) echo clippy ;;
     *:binutils) echo binutils ;;
@@ -175,6 +179,6 @@ rust_is_new_enough() {
     local version
     version=$(rustc --version 2>/dev/null | cut -d' ' -f2)
     [ -n "$version" ] || die "rustc does not run; a Rust toolchain of at least $rust_minimum is needed."
-    [ "$(printf '%s\n%s\n' "$rust_minimum" "$version" | sort -V | head -n 1)" = "$rust_minimum" ] ||
+    in_order "$rust_minimum" "$version" ||
         die "rustc is $version, and $rust_minimum is needed. Debian 12 has a newer one in rustc-web and cargo-web; with rustup: rustup update."
 }
