@@ -148,7 +148,7 @@ fn what_an_httpd_left_wins_over_what_is_remembered() {
     daemon.configure(&configuration(vec![daemon.tree.group("old", &[])], &[("old", &script)]));
     let tree = daemon.stop();
     let left = configuration(vec![tree.group("new", &[])], &[("new", &script)]);
-    let file = tree.path("run/pending/left");
+    let file = tree.path("run/pending/left.configure");
     fs::write(&file, left.frame()).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let daemon = Daemon::in_tree(tree);

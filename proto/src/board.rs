@@ -268,22 +268,23 @@ impl<'a> Board<'a> {
     }
 
     fn bump(&self) {
-        self.words[2].fetch_add(1, AcqRel);
+        // Totally ordered with the count of sleepers: one of the two sides sees the other.
+        self.words[2].fetch_add(1, SeqCst);
     }
 
     /// The word to sleep on, whose lower half is the futex, and what it says now.
     pub fn freed(&self) -> (&'a AtomicU64, u32) {
-        (&self.words[2], self.words[2].load(Acquire) as u32)
+        (&self.words[2], self.words[2].load(SeqCst) as u32)
     }
 
     /// Does anyone sleep?
     pub fn has_waiters(&self) -> bool {
-        self.words[3].load(Acquire) != 0
+        self.words[3].load(SeqCst) != 0
     }
 
     /// Shim: announces that it will sleep, until the guard is dropped.
     pub fn wait_guard(&self) -> WaitGuard<'a> {
-        self.words[3].fetch_add(1, AcqRel);
+        self.words[3].fetch_add(1, SeqCst);
         WaitGuard { waiting: &self.words[3] }
     }
 }

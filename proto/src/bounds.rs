@@ -41,12 +41,12 @@ pub const GROUPS: usize = 10_000;
 /// map key in the daemon. Longer ones (a forged `Host` under `%{HOST}`) are refused.
 pub const GROUP_NAME: usize = 512;
 
-/// Worker processes in one group; the board has two slots for each.
+/// Worker processes in one group; the board has slots for twice as many, and two to spare.
 pub const PROCESSES: u32 = 1_024;
 
 /// Request threads in one worker.
 pub const THREADS: u32 = 4_096;
 
-/// Pools that requests may open beyond those known from the configuration, for one httpd instance:
-/// under `%{HOST}` the client names them.
+/// Pools of one process group: under `%{HOST}` the client names them. Each group has its own share, so
+/// that one site's clients can't use up another's.
 pub const OPENED_POOLS: usize = 256;

@@ -64,11 +64,6 @@ impl Exchange {
         self.phase
     }
 
-    /// Is it the shim's turn to write, with a part of the body?
-    pub fn body_wanted(&self) -> bool {
-        self.body == Body::Wanted
-    }
-
     /// Has the whole body been handed over?
     pub fn body_spent(&self) -> bool {
         self.body == Body::Spent

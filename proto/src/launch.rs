@@ -115,8 +115,8 @@ plain_message! {
         shutdown_seconds: u32,
         /// Watch every imported file and ask for a reload when one changes.
         watch: bool,
-        /// `wsgi.run_once`.
-        run_once: bool,
+        /// Workers of the pool, for `mod_wsgi.maximum_processes`.
+        processes: u32,
     } checked by workable
 }
 

@@ -161,7 +161,7 @@ pub struct ProcessGroup {
     pub connect_timeout: u32,
     /// How long a worker may be silent; 0 is Apache's `Timeout`.
     pub socket_timeout: u32,
-    /// How long a request waits for a free thread; 0 is without end.
+    /// How long a request waits for a free thread; 0 is as long as for an answer.
     pub queue_timeout: u32,
     /// Connections that may wait to be accepted by a worker.
     pub listen_backlog: u32,

@@ -35,6 +35,10 @@ pub fn take(directory: &Path) -> Vec<Configure> {
     let mut taken = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
+        // A file still being written has another ending.
+        if path.extension().is_none_or(|ending| ending != "configure") {
+            continue;
+        }
         match read(&path) {
             Ok(configure) => {
                 taken.push(configure);
@@ -78,21 +82,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let frame = Configure { instance: "a".into(), ..Default::default() }.frame();
-        for (name, mode) in [("good", 0o600), ("open", 0o666)] {
+        for (name, mode) in [("good.configure", 0o600), ("open.configure", 0o666), ("draft.tmp7", 0o600)] {
             fs::write(at(name), &frame).unwrap();
             fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
         }
-        fs::write(at("garbage"), "x").unwrap();
-        fs::write(at("empty"), "").unwrap();
-        fs::write(at("two"), [&frame[..], &frame[..]].concat()).unwrap();
-        symlink(at("good"), at("link")).unwrap();
-        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        fs::create_dir(at("directory")).unwrap();
+        fs::write(at("garbage.configure"), "x").unwrap();
+        fs::write(at("empty.configure"), "").unwrap();
+        fs::write(at("two.configure"), [&frame[..], &frame[..]].concat()).unwrap();
+        symlink(at("good.configure"), at("link.configure")).unwrap();
+        nix::unistd::mkfifo(&at("fifo.configure"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        fs::create_dir(at("directory.configure")).unwrap();
         let taken = take(dir.path());
         assert_eq!(taken.len(), 1);
         assert_eq!(taken[0].instance, "a");
-        assert!(!at("good").exists());
-        assert!(at("open").exists());
+        assert!(!at("good.configure").exists());
+        assert!(at("open.configure").exists());
         assert!(take(Path::new("/nonexistent")).is_empty());
     }
 }

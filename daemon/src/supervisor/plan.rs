@@ -82,7 +82,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         web_uid: group.web_uid,
         shutdown_seconds: options.shutdown_timeout,
         watch,
-        run_once: false,
+        processes: options.processes,
     }
 }
 

@@ -38,7 +38,7 @@ impl Drawer {
         constant.set_item("wsgi.version", (1, 0))?;
         constant.set_item("wsgi.multithread", worker.plan.threads != 1)?;
         constant.set_item("wsgi.multiprocess", worker.plan.multiprocess)?;
-        constant.set_item("wsgi.run_once", worker.plan.run_once)?;
+        constant.set_item("wsgi.run_once", false)?;
         constant.set_item("wsgi.input_terminated", true)?;
         constant.set_item("wsgi.file_wrapper", module.getattr("FileWrapper")?)?;
         constant.set_item("apache.version", py.import("apache")?.getattr("version")?)?;

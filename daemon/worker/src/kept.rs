@@ -56,6 +56,8 @@ pub(crate) struct Kept {
 struct Seats {
     resting: Vec<Option<Connection>>,
     free: Vec<usize>,
+    /// Where to look first for somebody to send away.
+    turn: usize,
 }
 
 impl Kept {
@@ -66,7 +68,8 @@ impl Kept {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         epoll.add(&door, once(DOOR))?;
-        let seats = Seats { resting: (0..SEATS).map(|_| None).collect(), free: (0..SEATS).rev().collect() };
+        let seats =
+            Seats { resting: (0..SEATS).map(|_| None).collect(), free: (0..SEATS).rev().collect(), turn: 0 };
         Ok(Self {
             epoll,
             bell,
@@ -131,8 +134,8 @@ impl Kept {
             journal::note(&format!("a connection by user {peer} is refused"));
             return None;
         }
-        let Some(seat) = locked(&self.seats).free.pop() else {
-            self.complain(&format!("a connection is refused: {SEATS} are kept already"));
+        let Some(seat) = self.free_seat() else {
+            self.complain(&format!("a connection is refused: {SEATS} are busy already"));
             return None;
         };
         self.crowded.store(false, Ordering::Relaxed);
@@ -148,6 +151,22 @@ impl Kept {
             connection.close_reading();
         }
         Some(connection)
+    }
+
+    /// A free seat, or that of a connection that rests: whoever is sent away connects again, and a head
+    /// that it had just sent and nobody has read goes with it.
+    fn free_seat(&self) -> Option<usize> {
+        let mut seats = locked(&self.seats);
+        if let Some(seat) = seats.free.pop() {
+            return Some(seat);
+        }
+        let turn = seats.turn;
+        let resting = (turn..SEATS).chain(0..turn).find_map(|seat| Some((seat, seats.resting[seat].take()?)));
+        let (seat, connection) = resting?;
+        seats.turn = seat + 1;
+        drop(seats);
+        drop(connection);
+        locked(&self.seats).free.pop()
     }
 
     fn complain(&self, text: &str) {

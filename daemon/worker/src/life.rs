@@ -63,7 +63,7 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
     dict.set_item("switch_interval", plan.switch_interval)?;
     dict.set_item("process_group", &plan.process_group)?;
     dict.set_item("application_group", &plan.application_group)?;
-    dict.set_item("processes", worker.processes())?;
+    dict.set_item("processes", plan.processes.max(1))?;
     dict.set_item("threads", plan.threads)?;
     dict.set_item("wakeup", wakeup.as_raw_fd())?;
     Ok(dict)

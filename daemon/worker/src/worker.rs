@@ -51,11 +51,6 @@ impl Worker {
         WORKER.get()
     }
 
-    /// How many workers the pool may have beside each other: the board has two slots for each.
-    pub(crate) fn processes(&self) -> usize {
-        if self.plan.multiprocess { (self.board.slots() / 2).max(1) } else { 1 }
-    }
-
     /// Counts a request whose head has arrived.
     pub(crate) fn begin(&'static self) -> (Duty, Active) {
         self.active.fetch_add(1, Ordering::AcqRel);

@@ -246,8 +246,8 @@ pub struct WorkerPlan {
     /// watch every imported file, for development
     #[prost(bool, tag = "15")]
     pub watch: bool,
-    #[prost(bool, tag = "16")]
-    pub run_once: bool,
+    #[prost(uint32, tag = "16")]
+    pub processes: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ready {

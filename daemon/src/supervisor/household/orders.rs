@@ -103,11 +103,12 @@ impl Household {
     }
 
     fn count_opened(&self, ask: &OpenPool) -> Result<(), PoolRefused> {
-        let by_request = |pool: &&Pool| pool.key.instance == ask.instance && !pool.preloaded;
-        if self.pools.values().filter(by_request).count() < bounds::OPENED_POOLS {
+        let same_group =
+            |key: &PoolKey| key.instance == ask.instance && key.process_group == ask.process_group;
+        if self.places.keys().filter(|key| same_group(key)).count() < bounds::OPENED_POOLS {
             return Ok(());
         }
-        let reason = format!("{} pools are open that no configuration names", bounds::OPENED_POOLS);
+        let reason = format!("{} pools of this process group are open", bounds::OPENED_POOLS);
         Err(refused(RefusalCause::TooMany, reason))
     }
 
