@@ -1,7 +1,7 @@
 /* WSGIScriptAlias and WSGIScriptAliasMatch: reading them, and mapping a URL to a script with them. */
 #include "wsgid.h"
 
-static const char *set_flag(const char *key, const char *value, int *flag)
+static const char *set_flag(const char *value, int *flag)
 {
     if (strcasecmp(value, "on") == 0)
         *flag = 1;
@@ -23,7 +23,7 @@ static const char *set_option(apr_pool_t *p, wsgid_alias *alias, const char *key
     else if (strcmp(key, "callable-object") == 0)
         alias->callable = value;
     else if (strcmp(key, "pass-authorization") == 0)
-        complaint = set_flag(key, value, &alias->pass_authorization);
+        complaint = set_flag(value, &alias->pass_authorization);
     else
         return apr_psprintf(p, "Invalid option '%s' to WSGI script alias definition.", key);
     if (!complaint && !*value && strcmp(key, "application-group") != 0)
@@ -36,20 +36,26 @@ static const char *global_to_empty(const char *name)
     return strcmp(name, "%{GLOBAL}") == 0 ? "" : name;
 }
 
-/* With both groups known before any request, the script is imported when its workers start. */
-static const char *preload(apr_pool_t *p, const wsgid_alias *alias)
+static int is_directory(apr_pool_t *p, const char *path)
 {
-    const char *group;
+    apr_finfo_t info;
+    return apr_stat(&info, path, APR_FINFO_TYPE, p) == APR_SUCCESS && info.filetype == APR_DIR;
+}
 
-    if (!alias->process_group || !alias->application_group || wsgid_rust()->is_dynamic(alias->process_group)
-        || wsgid_rust()->is_dynamic(alias->application_group) || (alias->pattern && strchr(alias->target, '$')))
-        return NULL;
-    group = global_to_empty(alias->process_group);
-    if (*group && !wsgid_rust()->draft_knows(wsgid_global.draft, group))
-        return apr_psprintf(p, "WSGI process group not yet configured: '%s' must be declared by a "
-                            "WSGIDaemonProcess above this line.", group);
-    wsgid_rust()->draft_preload(wsgid_global.draft, group, global_to_empty(alias->application_group), alias->target);
-    return NULL;
+/*
+ * With both groups known before any request, the script is imported when its workers start. Returns 0
+ * when the process group is not declared (yet).
+ */
+int wsgid_preload(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application)
+{
+    if (!process || !application || wsgid_rust()->is_dynamic(process) || wsgid_rust()->is_dynamic(application)
+        || (alias->pattern && strchr(alias->target, '$')) || is_directory(p, alias->target))
+        return 1;
+    process = global_to_empty(process);
+    if (*process && !wsgid_rust()->draft_knows(wsgid_global.draft, process))
+        return 0;
+    wsgid_rust()->draft_preload(wsgid_global.draft, process, global_to_empty(application), alias->target);
+    return 1;
 }
 
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
@@ -76,8 +82,9 @@ const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
     }
     if (!is_match && !(alias->target = ap_server_root_relative(cmd->pool, alias->target)))
         return "The path of the script is not valid.";
-    if ((complaint = preload(cmd->temp_pool, alias)))
-        return apr_pstrdup(cmd->pool, complaint);
+    if (!wsgid_preload(cmd->temp_pool, alias, alias->process_group, alias->application_group))
+        return apr_psprintf(cmd->pool, "WSGI process group not yet configured: '%s' must be declared by a "
+                            "WSGIDaemonProcess above this line.", alias->process_group);
     *(wsgid_alias *)apr_array_push(config->aliases) = *alias;
     return NULL;
 }
@@ -131,6 +138,22 @@ static const char *map(request_rec *r, const wsgid_alias *alias)
     return apr_pstrcat(r->pool, target, r->uri + matches[0].rm_eo, NULL);
 }
 
+/*
+ * Which alias mapped a request is kept as a note, by its place in the list: notes survive httpd's fast
+ * internal redirects (DirectoryIndex, for one), where a module's own configuration of the request does
+ * not.
+ */
+#define ALIAS_NOTE "mod_wsgi.x-alias"
+
+const wsgid_alias *wsgid_alias_of(request_rec *r)
+{
+    const wsgid_server_config *config = ap_get_module_config(r->server->module_config, &wsgi_module);
+    const char *place = apr_table_get(r->notes, ALIAS_NOTE);
+    int i = place ? atoi(place) : -1;
+
+    return i >= 0 && i < config->aliases->nelts ? &APR_ARRAY_IDX(config->aliases, i, wsgid_alias) : NULL;
+}
+
 int wsgid_translate(request_rec *r)
 {
     const wsgid_server_config *config = ap_get_module_config(r->server->module_config, &wsgi_module);
@@ -147,7 +170,7 @@ int wsgid_translate(request_rec *r)
         r->handler = WSGID_HANDLER;
         /* Says that the handler came from an alias: ExecCGI is not asked for. */
         apr_table_setn(r->notes, "alias-forced-type", WSGID_HANDLER);
-        wsgid_request_of(r)->alias = &aliases[i];
+        apr_table_setn(r->notes, ALIAS_NOTE, apr_itoa(r->pool, i));
         return OK;
     }
     return DECLINED;

@@ -1,11 +1,6 @@
 /* Reading what the client sends, through the input filters: the body may come inflated or decrypted. */
 #include "wsgid.h"
 
-static shim_body failure(apr_status_t status)
-{
-    return APR_STATUS_IS_TIMEUP(status) ? SHIM_BODY_TIMEOUT : SHIM_BODY_FAILED;
-}
-
 /* Copies the data buckets of the brigade; `*ended` is set when the end of the body is among them. */
 static apr_status_t drain(apr_bucket_brigade *bb, char *buffer, size_t room, size_t *length, int *ended)
 {
@@ -26,14 +21,14 @@ static apr_status_t drain(apr_bucket_brigade *bb, char *buffer, size_t room, siz
             return status;
         /* A filter handed out more than it was asked for: refuse rather than lose bytes. */
         if (size > room - *length)
-            return APR_ENOSPC;
+            return APR_EGENERAL;
         memcpy(buffer + *length, data, size);
         *length += size;
     }
     return APR_SUCCESS;
 }
 
-shim_body wsgid_read_body(void *r_, char *buffer, size_t room, size_t *length)
+shim_body wsgid_read_body(void *r_, char *buffer, size_t room, size_t *length, int *answer)
 {
     request_rec *r = r_;
     wsgid_request *request = wsgid_request_of(r);
@@ -51,7 +46,9 @@ shim_body wsgid_read_body(void *r_, char *buffer, size_t room, size_t *length)
         apr_brigade_cleanup(bb);
         if (status != APR_SUCCESS) {
             ap_log_rerror(APLOG_MARK, APLOG_INFO, status, r, "The request's body could not be read");
-            return failure(status);
+            /* 408 for a silent client, 413 for too much, and what a filter has answered stays answered. */
+            *answer = ap_map_http_request_error(status, HTTP_BAD_REQUEST);
+            return SHIM_BODY_FAILED;
         }
     }
     return request->body_ended ? SHIM_BODY_LAST : SHIM_BODY_MORE;

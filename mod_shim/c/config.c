@@ -88,7 +88,7 @@ wsgid_settings wsgid_settings_of(request_rec *r)
     };
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);
-    wsgid_settings alias = of_alias(wsgid_request_of(r)->alias);
+    wsgid_settings alias = of_alias(wsgid_alias_of(r));
     wsgid_settings settings = merge(&defaults, &server->settings);
 
     settings = merge(&settings, &dir->settings);

@@ -83,19 +83,40 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
     return NULL;
 }
 
-/* A string that only the main server may set; cmd->info is its place in wsgid_global. */
+/* A string that only the main server may set, and the option of process groups that it stands for. */
+typedef struct {
+    const char *option;
+    const char **place;
+} global;
+
+static global python_home = { "python-home", &wsgid_global.python_home };
+static global python_path = { "python-path", &wsgid_global.python_path };
+static global python_eggs = { "python-eggs", &wsgid_global.python_eggs };
+static global switch_interval = { "switch-interval", &wsgid_global.switch_interval };
+
 static const char *set_global(cmd_parms *cmd, void *dir, const char *value)
 {
+    const global *what = cmd->info;
     const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    if (!complaint)
-        *(const char **)cmd->info = value;
-    return complaint;
+    char message[1024];
+
+    if (complaint)
+        return complaint;
+    if (!wsgid_rust()->check_option(what->option, value, message, sizeof(message)))
+        return apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, message);
+    *what->place = value;
+    return NULL;
 }
 
 static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *value)
 {
-    value = ap_runtime_dir_relative(cmd->pool, value);
-    return value ? set_global(cmd, dir, value) : "WSGIDaemonSocket takes the path of the daemon's control socket.";
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (complaint)
+        return complaint;
+    if (!(wsgid_global.control_socket = ap_runtime_dir_relative(cmd->pool, value)))
+        return "WSGIDaemonSocket takes the path of the daemon's control socket.";
+    return NULL;
 }
 
 static const char *pass_apache_request(cmd_parms *cmd, void *dir, int on)
@@ -147,14 +168,14 @@ const command_rec wsgid_directives[] = {
     AP_INIT_FLAG("WSGIChunkedRequest", set_flag, SETTING(chunked), HTACCESS, "whether chunked request bodies are accepted"),
     AP_INIT_FLAG("WSGIRestrictEmbedded", set_restrict_embedded, NULL, SERVER,
                  "whether requests without a process group are refused"),
-    AP_INIT_TAKE1("WSGIPythonHome", set_global, &wsgid_global.python_home, SERVER,
+    AP_INIT_TAKE1("WSGIPythonHome", set_global, &python_home, SERVER,
                   "Python installation or virtual environment"),
-    AP_INIT_TAKE1("WSGIPythonPath", set_global, &wsgid_global.python_path, SERVER,
+    AP_INIT_TAKE1("WSGIPythonPath", set_global, &python_path, SERVER,
                   "directories for sys.path, for applications without a process group"),
-    AP_INIT_TAKE1("WSGIPythonEggs", set_global, &wsgid_global.python_eggs, SERVER, "directory for unpacked eggs"),
-    AP_INIT_TAKE1("WSGISwitchInterval", set_global, &wsgid_global.switch_interval, SERVER,
+    AP_INIT_TAKE1("WSGIPythonEggs", set_global, &python_eggs, SERVER, "directory for unpacked eggs"),
+    AP_INIT_TAKE1("WSGISwitchInterval", set_global, &switch_interval, SERVER,
                   "seconds between switches of Python threads"),
-    AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, &wsgid_global.control_socket, SERVER,
+    AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, NULL, SERVER,
                   "path of the daemon's control socket"),
 
     GUARD("WSGIAccessScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "

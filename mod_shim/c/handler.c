@@ -74,6 +74,7 @@ static int64_t content_length(request_rec *r)
 static int serve(request_rec *r, const wsgid_settings *settings)
 {
     wsgid_request *request = wsgid_request_of(r);
+    const wsgid_alias *alias = wsgid_alias_of(r);
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_array_header_t *variables, *headers;
@@ -93,7 +94,7 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     ask.application_group = wsgid_text(settings->application_group);
     ask.callable = wsgid_text(settings->callable);
     /* An alias names its callable literally, as in mod_wsgi. */
-    ask.expand_callable = !(request->alias && request->alias->callable);
+    ask.expand_callable = !(alias && alias->callable);
     ask.handler = wsgid_text(r->handler);
     ask.content_length = content_length(r);
     ask.expects_continue = r->expecting_100;

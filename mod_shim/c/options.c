@@ -53,10 +53,12 @@ const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, con
 
 /*
  * httpd reads its configuration twice at start. Warnings belong to the reading that counts, which is
- * the only one of a configuration test.
+ * the only one of a configuration test; .htaccess is read again for every request, and stays silent.
  */
 int wsgid_speaks(void)
 {
+    int state = ap_state_query(AP_SQ_MAIN_STATE);
+
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
-        || ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
+        || (state != AP_SQ_MS_CREATE_PRE_CONFIG && state != AP_SQ_MS_RUN_MPM);
 }

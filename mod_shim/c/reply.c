@@ -1,6 +1,10 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
+#include "apu_version.h"
 #include "util_filter.h"
+
+/* For reading files that are not sent by sendfile. */
+#define FILE_BUFFER (64 * 1024)
 
 static void set_status(void *r_, int status, shim_text reason)
 {
@@ -34,6 +38,9 @@ static void add_header(void *r_, shim_text name_, shim_text value_)
         if (ap_parse_strict_length(&length, value))
             ap_set_content_length(r, length);
     }
+    else if (is(name, "Transfer-Encoding"))
+        /* How the body travels is httpd's to say (PEP 3333, "Other HTTP Features"). */
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "The application's Transfer-Encoding header is dropped");
     else if (is(name, "WWW-Authenticate"))
         apr_table_addn(r->err_headers_out, name, value);
     else if (is(name, "Location") || is(name, "Content-Range"))
@@ -56,17 +63,31 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_LARGEFILE;
     apr_os_file_t os_file = descriptor;
-    apr_file_t *file = NULL;
+    apr_file_t *foreign = NULL, *file = NULL;
+    apr_status_t status;
+    apr_bucket *bucket;
 
     if (core->enable_sendfile == ENABLE_SENDFILE_ON)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
-    /* No cleanup comes with apr_os_file_put: the descriptor would outlive the request. */
-    if (apr_os_file_put(&file, &os_file, flags, r->pool) != APR_SUCCESS) {
-        close(descriptor);
+    /*
+     * A file made of a descriptor has no cleanup, and does not get one when a filter sets it aside for
+     * a slow client: its duplicate has, wherever it goes.
+     */
+    status = apr_os_file_put(&foreign, &os_file, flags, r->pool);
+    if (status == APR_SUCCESS)
+        status = apr_file_dup(&file, foreign, r->pool);
+    close(descriptor);
+    if (status != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, "The application's file could not be taken over");
         return 0;
     }
-    apr_pool_cleanup_register(r->pool, file, (apr_status_t(*)(void *))apr_file_close, apr_pool_cleanup_null);
-    apr_brigade_insert_file(wsgid_request_of(r)->output, file, (apr_off_t)offset, (apr_off_t)length, r->pool);
+    bucket = apr_brigade_insert_file(wsgid_request_of(r)->output, file, (apr_off_t)offset, (apr_off_t)length,
+                                     r->pool);
+    /* The application may cut its file at any time: a mapping of it would then end this process. */
+    apr_bucket_file_enable_mmap(bucket, 0);
+#if APU_MAJOR_VERSION > 1 || APU_MINOR_VERSION >= 6
+    apr_bucket_file_set_buf_size(bucket, FILE_BUFFER);
+#endif
     return 1;
 }
 
@@ -79,8 +100,13 @@ static int pass_with(request_rec *r, apr_bucket *last)
     APR_BRIGADE_INSERT_TAIL(bb, last);
     status = ap_pass_brigade(r->output_filters, bb);
     apr_brigade_cleanup(bb);
-    if (status != APR_SUCCESS && !r->connection->aborted)
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, r, "The response could not be sent");
+    if (status != APR_SUCCESS && !r->connection->aborted) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, status, r, "The response could not be sent");
+        /* A filter gave up: no last chunk may make what the client has look whole. Unless the filter has
+         * answered in our place. */
+        if (status != AP_FILTER_ERROR)
+            r->connection->aborted = 1;
+    }
     return status == APR_SUCCESS && !r->connection->aborted;
 }
 

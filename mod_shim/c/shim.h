@@ -30,10 +30,9 @@ typedef struct {
 
 /* What reading the client's body came to. */
 typedef enum {
-    SHIM_BODY_MORE = 0,    /* bytes were read, there may be more */
-    SHIM_BODY_LAST = 1,    /* bytes were read (possibly none), the body is at its end */
-    SHIM_BODY_TIMEOUT = 2, /* the client was silent too long */
-    SHIM_BODY_FAILED = 3   /* the client went away or sent no proper body */
+    SHIM_BODY_MORE = 0,  /* bytes were read, there may be more */
+    SHIM_BODY_LAST = 1,  /* bytes were read (possibly none), the body is at its end */
+    SHIM_BODY_FAILED = 2 /* it can't be read: *status is what the handler returns for that */
 } shim_body;
 
 /*
@@ -41,7 +40,7 @@ typedef enum {
  * Functions that send return 0 when the client can no longer be reached.
  */
 typedef struct {
-    shim_body (*read_body)(void *r, char *buffer, size_t room, size_t *length);
+    shim_body (*read_body)(void *r, char *buffer, size_t room, size_t *length, int *status);
 
     /* The head of the response; `reason` may be empty. Then headers, then bytes. */
     void (*set_status)(void *r, int status, shim_text reason);
@@ -75,7 +74,7 @@ typedef struct {
     void (*log)(int level, const char *text, size_t length);
 } shim_host;
 
-/* One request, as the configuration and httpd describe it. Valid during wsgid_serve. */
+/* One request, as the configuration and httpd describe it. Valid during serve. */
 typedef struct {
     void *r;
     const shim_door *door;
@@ -131,6 +130,8 @@ typedef struct {
     int (*draft_knows)(const shim_draft *draft, const char *name);
     void (*draft_preload)(shim_draft *draft, const char *process_group, const char *application_group,
                           const char *script);
+    /* Would this value do for the option of a process group? */
+    int (*check_option)(const char *name, const char *value, char *message, size_t room);
     /* Does a value need a request to be expanded? */
     int (*is_dynamic)(const char *value);
 
@@ -141,7 +142,8 @@ typedef struct {
     void (*remind)(const shim_runtime *runtime, const shim_host *host);
     void (*runtime_free)(shim_runtime *runtime);
 
-    /* Serves a request. Returns 0 (OK) when a response was begun, else the HTTP status to answer with. */
+    /* Serves a request. Returns what the handler returns: 0 (OK) when a response was begun, else the HTTP
+     * status to answer with, or what a failed read_body gave. */
     int (*serve)(const shim_runtime *runtime, const shim_ask *ask);
 } shim_functions;
 

@@ -60,7 +60,7 @@ static int is_threaded(void)
 }
 
 /* "The application a group was declared for": groups that the server itself names for its aliases. */
-static void preload_server(const server_rec *s)
+static void preload_server(apr_pool_t *p, const server_rec *s)
 {
     const wsgid_server_config *config = ap_get_module_config(s->module_config, &wsgi_module);
     const wsgid_alias *alias = (const wsgid_alias *)config->aliases->elts;
@@ -70,13 +70,10 @@ static void preload_server(const server_rec *s)
         const char *process = alias[i].process_group ? alias[i].process_group : config->settings.process_group;
         const char *application =
             alias[i].application_group ? alias[i].application_group : config->settings.application_group;
-        if (!process || !application || alias[i].pattern || wsgid_rust()->is_dynamic(process)
-            || wsgid_rust()->is_dynamic(application) || strcmp(process, "%{GLOBAL}") == 0
-            || !wsgid_rust()->draft_knows(wsgid_global.draft, process))
-            continue;
-        if (strcmp(application, "%{GLOBAL}") == 0)
-            application = "";
-        wsgid_rust()->draft_preload(wsgid_global.draft, process, application, alias[i].target);
+
+        /* An undeclared group is refused request by request: directories may name another. */
+        if (process && strcmp(process, "%{GLOBAL}") != 0)
+            wsgid_preload(p, &alias[i], process, application);
     }
 }
 
@@ -116,7 +113,7 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
     main_server = s;
     bind_groups();
     for (each = s; each; each = each->next)
-        preload_server(each);
+        preload_server(ptemp, each);
     wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);
     apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
     ap_add_version_component(pconf, "mod_wsgid/0.1");

@@ -84,7 +84,6 @@ typedef struct {
 
 /* A request of ours between the hooks and the door. */
 typedef struct {
-    const wsgid_alias *alias; /* that mapped it, or NULL */
     const char *script_name;
     apr_bucket_brigade *input;
     apr_bucket_brigade *output;
@@ -113,7 +112,9 @@ int wsgid_speaks(void);
 
 /* alias.c */
 int wsgid_translate(request_rec *r);
+const wsgid_alias *wsgid_alias_of(request_rec *r);
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match);
+int wsgid_preload(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application);
 
 /* handler.c */
 int wsgid_handler(request_rec *r);
@@ -124,7 +125,7 @@ apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name);
 apr_array_header_t *wsgid_headers(request_rec *r);
 
 /* body.c */
-shim_body wsgid_read_body(void *r, char *buffer, size_t room, size_t *length);
+shim_body wsgid_read_body(void *r, char *buffer, size_t room, size_t *length, int *status);
 
 /* reply.c */
 extern const shim_door wsgid_door;

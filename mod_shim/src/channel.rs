@@ -3,7 +3,8 @@
 
 use crate::sys;
 use bytes::BytesMut;
-use nix::sys::socket::{MsgFlags, send};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -53,10 +54,15 @@ impl From<io::Error> for ReceiveError {
 }
 
 impl Channel {
-    /// Connects. The time-out holds for connecting and for each later wait; zero is none.
+    /// Connects. The time-out holds for connecting, where it is the peer's backlog that is waited for,
+    /// and for each later wait; zero is none.
     pub fn connect(path: &Path, timeout: Duration) -> io::Result<Self> {
-        let stream = UnixStream::connect(path)?;
-        Self::over(stream, timeout)
+        let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let channel = Self::over(UnixStream::from(socket), timeout)?;
+        match connect(channel.stream.as_raw_fd(), &UnixAddr::new(path)?) {
+            Err(Errno::EAGAIN) => Err(io::ErrorKind::TimedOut.into()),
+            other => Ok(other.map(|()| channel)?),
+        }
     }
 
     /// Speaks frames over a connected socket.
@@ -72,7 +78,7 @@ impl Channel {
         while !bytes.is_empty() {
             match send(self.stream.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
                 Ok(sent) => bytes = &bytes[sent..],
-                Err(nix::errno::Errno::EINTR) => {}
+                Err(Errno::EINTR) => {}
                 Err(errno) => return Err(io::Error::from(errno).into()),
             }
         }

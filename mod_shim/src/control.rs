@@ -4,7 +4,6 @@
 
 use crate::channel::Channel;
 use crate::runtime::Runtime;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -30,15 +29,21 @@ pub fn configure(runtime: &Runtime) -> Report {
     }
 }
 
-/// Asks whether the daemon still knows, and tells it if not. Silent when it is not there: that has
-/// been said once.
+/// Tells a daemon that has not heard of this configuration yet, or has lost it. Silent when there is
+/// none, and when it refuses again: both have been said once.
 pub fn remind(runtime: &Runtime) -> Report {
     let ask = Known { instance: runtime.configuration.instance.clone() };
-    match converse::<KnownReply>(&runtime.control, &ask.frame(), SHORT_PATIENCE) {
-        Ok(KnownReply { known: false }) => match send_configuration(runtime, SHORT_PATIENCE) {
-            Ok(answer) => verdict(runtime, answer),
-            Err(_) => Report::new(),
-        },
+    let first = !runtime.is_answered();
+    let known = !first
+        && !matches!(
+            converse(&runtime.control, &ask.frame(), SHORT_PATIENCE),
+            Ok(KnownReply { known: false })
+        );
+    if known {
+        return Report::new();
+    }
+    match send_configuration(runtime, SHORT_PATIENCE) {
+        Ok(answer) if first || answer.refusal.is_empty() => verdict(runtime, answer),
         _ => Report::new(),
     }
 }
@@ -55,7 +60,9 @@ fn converse<A: Message>(path: &Path, frame: &[u8], patience: Duration) -> io::Re
 }
 
 fn verdict(runtime: &Runtime, answer: Configured) -> Report {
-    runtime.met_daemon();
+    runtime.set_answered();
+    // What was left for an absent daemon is out of date now.
+    let _ = fs::remove_file(pending_file(runtime));
     let mut report: Report = answer.warnings.into_iter().map(|text| (Level::Warning, text)).collect();
     if !answer.refusal.is_empty() {
         report.push((Level::Critical, format!("wsgid refuses the configuration: {}", answer.refusal)));
@@ -83,12 +90,12 @@ fn absent(runtime: &Runtime, error: &io::Error) -> Report {
 
 /// Writes the configuration where the daemon looks when it starts. The whole file appears at once.
 fn leave_for_daemon(runtime: &Runtime) -> io::Result<()> {
-    let directory = runtime.control.with_file_name("pending");
+    let directory = pending_directory(runtime);
     match fs::DirBuilder::new().mode(0o755).create(&directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let target = pending_file(&directory, &runtime.configuration.instance);
+    let target = pending_file(runtime);
     let draft = target.with_extension(format!("tmp{}", std::process::id()));
     let _ = fs::remove_file(&draft);
     let mut file = fs::OpenOptions::new()
@@ -104,9 +111,15 @@ fn leave_for_daemon(runtime: &Runtime) -> io::Result<()> {
     written
 }
 
-/// One file for each instance, whatever characters its name has.
-fn pending_file(directory: &Path, instance: &str) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    instance.hash(&mut hasher);
-    directory.join(format!("{:016x}.configure", hasher.finish()))
+fn pending_directory(runtime: &Runtime) -> PathBuf {
+    runtime.control.with_file_name("pending")
+}
+
+/// One file for each instance, whatever characters its name has: the name is the FNV-1a hash of it, the
+/// same in every build of this module.
+fn pending_file(runtime: &Runtime) -> PathBuf {
+    let hash = runtime.configuration.instance.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    pending_directory(runtime).join(format!("{hash:016x}.configure"))
 }

@@ -1,7 +1,7 @@
 //! Finding a thread of a worker for a request, and handing the head over.
 //!
 //! The waits have different ends: for a daemon that is being restarted, and for a first worker,
-//! `connect-timeout`; for a busy pool's next free thread, `queue-timeout`. In every wait the daemon is
+//! `connect-timeout`; for a busy pool's next free thread, `queue-timeout`, or else `socket-timeout`. In every wait the daemon is
 //! asked again from time to time, so that a board nobody tends any more is noticed.
 
 use crate::channel::Channel;
@@ -85,14 +85,14 @@ impl Quest<'_> {
                     self.troubled = None;
                     let left = self.queue_time_left()?;
                     self.grow(&pool);
-                    self.wait(&pool, (word, seen), left)?
+                    self.wait(&pool, (word, seen), left)
                 }
                 Search::NoneReady => match board.pool_state() {
                     PoolState::Failing => return Err(Fault::Failing(self.errand.group.name.clone())),
                     PoolState::Closed => self.try_another(&pool)?,
                     PoolState::Open => {
                         let left = self.connect_time_left()?;
-                        self.wait(&pool, (word, seen), left)?
+                        self.wait(&pool, (word, seen), left)
                     }
                 },
             };
@@ -111,17 +111,16 @@ impl Quest<'_> {
 
     /// Sleeps until something on the board changed, and after a long sleep asks the daemon whether this
     /// is still the board.
-    fn wait(
-        &mut self,
-        pool: &Arc<Pool>,
-        (word, seen): (&AtomicU64, u32),
-        left: Duration,
-    ) -> Result<Arc<Pool>, Fault> {
+    fn wait(&self, pool: &Arc<Pool>, (word, seen): (&AtomicU64, u32), left: Duration) -> Arc<Pool> {
         let guard = pool.board().wait_guard();
         let before = Instant::now();
         sys::futex_wait(word, seen, left.min(ASK_AGAIN));
         drop(guard);
-        if before.elapsed() < ASK_AGAIN { Ok(pool.clone()) } else { self.open() }
+        if before.elapsed() < ASK_AGAIN {
+            return pool.clone();
+        }
+        // A daemon that is away for a moment is no reason to leave the queue.
+        self.runtime.open(self.errand.name, self.errand.script, false).unwrap_or_else(|_| pool.clone())
     }
 
     /// Opens the pool. A daemon that was there before is waited for: it is being restarted.
@@ -157,11 +156,12 @@ impl Quest<'_> {
     }
 
     fn queue_time_left(&mut self) -> Result<Duration, Fault> {
-        let seconds = self.errand.group.queue_timeout;
         let since = *self.queued.get_or_insert_with(Instant::now);
-        if seconds == 0 {
-            return Ok(ASK_AGAIN);
-        }
+        // As in mod_wsgi, where a request without a thread is one whose answer does not come.
+        let seconds = match self.errand.group.queue_timeout {
+            0 => self.errand.socket_timeout.as_secs() as u32,
+            seconds => seconds,
+        };
         left(seconds, since)
             .ok_or_else(|| Fault::QueueTimeout { group: self.errand.group.name.clone(), seconds })
     }

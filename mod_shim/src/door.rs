@@ -12,10 +12,9 @@ pub enum BodyPart {
     More(usize),
     /// That was the end.
     Last(usize),
-    /// The client was silent too long.
-    TimedOut,
-    /// The client went away, or sent no proper body.
-    Failed,
+    /// It can't be read; the request is to be answered with this status, in httpd's sense: a negative
+    /// one says that a filter has answered already.
+    Failed(i32),
 }
 
 /// The client is gone: nothing can be sent any more.

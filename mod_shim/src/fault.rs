@@ -63,7 +63,9 @@ pub enum Fault {
     #[error("The workers of process group '{0}' do not start; the log of wsgid says why")]
     Failing(String),
     /// Every thread stayed busy.
-    #[error("No thread of process group '{group}' came free within {seconds} seconds (queue-timeout)")]
+    #[error(
+        "No thread of process group '{group}' came free within {seconds} seconds (queue-timeout, or socket-timeout where that is 0)"
+    )]
     QueueTimeout {
         /// The process group.
         group: String,
@@ -97,12 +99,9 @@ pub enum Fault {
     /// The application did not answer; its traceback is in the log already.
     #[error("{0}")]
     Application(String),
-    /// The client's body did not come in time.
-    #[error("The request's body did not arrive in time")]
-    BodyTimeout,
-    /// The client's body was no body.
-    #[error("The request's body could not be read")]
-    BodyFailed,
+    /// The client's body can't be read; httpd says what that is worth.
+    #[error("The request's body could not be read ({0})")]
+    BodyFailed(i32),
 }
 
 fn or_unknown(fate: &str) -> &str {
@@ -128,15 +127,22 @@ impl Fault {
             | Fault::Failing(_) => 503,
             Fault::WorkerDied { .. } | Fault::Protocol { .. } => 502,
             Fault::QueueTimeout { .. } | Fault::WorkerSilent { .. } => 504,
-            Fault::BodyTimeout => 408,
-            Fault::BodyFailed => 400,
+            Fault::BodyFailed(answer) => u16::try_from(*answer).unwrap_or(400),
+        }
+    }
+
+    /// What the handler returns to httpd.
+    pub fn answer(&self) -> i32 {
+        match self {
+            Fault::BodyFailed(answer) => *answer,
+            other => other.status().into(),
         }
     }
 
     /// How grave it is for the administrator; what a client did is not.
     pub fn level(&self) -> Level {
         match self {
-            Fault::BodyTimeout | Fault::BodyFailed => Level::Info,
+            Fault::BodyFailed(_) => Level::Info,
             _ => Level::Error,
         }
     }

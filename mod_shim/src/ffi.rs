@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::time::Duration;
 use wsgid_proto::expand;
+use wsgid_proto::options;
 use wsgid_proto::response::Level;
 
 /// `c/shim.h`, as bindgen reads it.
@@ -37,6 +38,7 @@ static FUNCTIONS: c::shim_functions = c::shim_functions {
     draft_bind: Some(draft_bind),
     draft_knows: Some(draft_knows),
     draft_preload: Some(draft_preload),
+    check_option: Some(check_option),
     is_dynamic: Some(is_dynamic),
     configure: Some(configure),
     remind: Some(remind),
@@ -211,6 +213,26 @@ unsafe extern "C" fn draft_preload(
 }
 
 /// # Safety
+/// The strings end in NUL, `message` is valid for `room` bytes.
+unsafe extern "C" fn check_option(
+    name: *const c_char,
+    value: *const c_char,
+    message: *mut c_char,
+    room: usize,
+) -> c_int {
+    fence(0, || {
+        // SAFETY: the promises above.
+        let (name, value) = unsafe { (text(name).unwrap_or_default(), string(value)) };
+        let (group, complaints) = options::parse("", &[(name, value.map_or(&b""[..], CStr::to_bytes))]);
+        if let Some(complaint) = complaints.first() {
+            // SAFETY: the promises above.
+            unsafe { put_message(&complaint.to_string(), message, room) };
+        }
+        group.is_some().into()
+    })
+}
+
+/// # Safety
 /// `value` ends in NUL.
 unsafe extern "C" fn is_dynamic(value: *const c_char) -> c_int {
     // SAFETY: the promise above.
@@ -282,7 +304,7 @@ unsafe extern "C" fn serve(runtime: *const c::shim_runtime, ask: *const c::shim_
             Ok(()) => 0,
             Err(fault) => {
                 crate::serve::log(&mut door, &fault);
-                fault.status().into()
+                fault.answer()
             }
         }
     })
@@ -378,14 +400,13 @@ impl expand::Request for HttpdDoor<'_> {
 
 impl Door for HttpdDoor<'_> {
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
-        let mut length = 0;
-        let result = call!(self.read_body(buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length)
+        let (mut length, mut status) = (0, 400);
+        let result = call!(self.read_body(buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length, &raw mut status)
             else c::shim_body::SHIM_BODY_FAILED);
         match result {
             c::shim_body::SHIM_BODY_MORE => BodyPart::More(length),
             c::shim_body::SHIM_BODY_LAST => BodyPart::Last(length),
-            c::shim_body::SHIM_BODY_TIMEOUT => BodyPart::TimedOut,
-            _ => BodyPart::Failed,
+            _ => BodyPart::Failed(status),
         }
     }
 

@@ -2,7 +2,7 @@
 //! and parts of the body go to the worker when it asks for them.
 //!
 //! Nothing is held back for long: what has been appended is passed on as soon as the worker has
-//! nothing more at hand, and before anything is waited for.
+//! nothing more at hand, when it has become much, and before anything is waited for.
 
 use crate::channel::{Channel, ReceiveError};
 use crate::door::{BodyPart, Door};
@@ -25,6 +25,9 @@ pub enum Outcome {
     /// The worker went away without having read the head: another one may have it.
     Undelivered,
 }
+
+/// A worker that is faster than the client always has more at hand: so much is kept in memory, no more.
+const HELD: usize = 256 << 10;
 
 /// httpd cuts a record of its error log near 8 KiB, its own words included.
 const LOG_RECORD: usize = 7 << 10;
@@ -53,6 +56,8 @@ pub struct Relay<'a, D: Door + ?Sized> {
     spoken: bool,
     begun: bool,
     appended: bool,
+    /// Bytes appended since the last pass.
+    held: usize,
     body_fault: Option<Fault>,
     buffer: Vec<u8>,
 }
@@ -90,6 +95,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             spoken: false,
             begun: false,
             appended: false,
+            held: 0,
             body_fault: None,
             buffer: Vec::new(),
         }
@@ -152,6 +158,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
+        self.held = 0;
         if std::mem::take(&mut self.appended) {
             self.door.pass().map_err(|_| Stop::ClientGone)?;
         }
@@ -169,10 +176,11 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             Kind::ResponseHead => self.response_head(frame.payload),
             Kind::Chunk => {
                 if !frame.payload.is_empty() {
+                    self.held += frame.payload.len();
                     self.door.append(frame.payload);
                     self.appended = true;
                 }
-                Ok(())
+                if self.held >= HELD { self.flush() } else { Ok(()) }
             }
             Kind::File => self.file(frame.payload),
             Kind::BodyWanted => self.body_wanted(frame.payload),
@@ -218,8 +226,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let (kind, length) = match self.door.read_body(&mut buffer[frame::HEADER..]) {
             BodyPart::More(length) => (Kind::BodyChunk, length.min(room)),
             BodyPart::Last(length) => (Kind::BodyLast, length.min(room)),
-            BodyPart::TimedOut => return self.body_failed(Fault::BodyTimeout),
-            BodyPart::Failed => return self.body_failed(Fault::BodyFailed),
+            BodyPart::Failed(answer) => return self.body_failed(Fault::BodyFailed(answer)),
         };
         buffer[..frame::HEADER].copy_from_slice(&frame::header(kind, length));
         self.send(kind, &buffer[..frame::HEADER + length])?;
@@ -379,9 +386,12 @@ mod tests {
         assert_eq!(status(&[b"\xff\xff\xff\xff\x13".to_vec()], vec![]), 502);
         assert_eq!(status(&[b"HTTP/1.1 200 OK".to_vec()], vec![]), 502);
         assert_eq!(status(&[abort(AbortCause::Script)], vec![]), 500);
-        assert_eq!(status(&[wanted.clone(), abort(AbortCause::Application)], vec![BodyPart::TimedOut]), 408);
-        assert_eq!(status(&[wanted.clone(), abort(AbortCause::Body)], vec![BodyPart::Failed]), 400);
-        assert_eq!(status(&[wanted, abort(AbortCause::Script)], vec![BodyPart::Failed]), 500);
+        assert_eq!(
+            status(&[wanted.clone(), abort(AbortCause::Application)], vec![BodyPart::Failed(408)]),
+            408
+        );
+        assert_eq!(status(&[wanted.clone(), abort(AbortCause::Body)], vec![BodyPart::Failed(413)]), 413);
+        assert_eq!(status(&[wanted, abort(AbortCause::Script)], vec![BodyPart::Failed(400)]), 500);
     }
 
     #[test]

@@ -41,13 +41,22 @@ pub struct Runtime {
     groups: HashMap<String, DeclaredGroup>,
     pools: Mutex<HashMap<PoolName, Arc<Pool>>>,
     met: AtomicBool,
+    answered: AtomicBool,
 }
 
 impl Runtime {
     /// With no pool open.
     pub fn new(control: PathBuf, configuration: Configure, groups: HashMap<String, DeclaredGroup>) -> Self {
         let broker = control.with_file_name("broker.sock");
-        Self { control, broker, configuration, groups, pools: Mutex::default(), met: AtomicBool::new(false) }
+        Self {
+            control,
+            broker,
+            configuration,
+            groups,
+            pools: Mutex::default(),
+            met: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+        }
     }
 
     /// The daemon has answered at least once since httpd started: when it is absent now, it is most
@@ -59,6 +68,18 @@ impl Runtime {
     /// The daemon has answered.
     pub fn met_daemon(&self) {
         self.met.store(true, Relaxed);
+    }
+
+    /// The daemon has said yes or no to this very configuration: that it knows an earlier one of this
+    /// httpd is not enough.
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    /// The daemon has said yes or no.
+    pub fn set_answered(&self) {
+        self.met_daemon();
+        self.answered.store(true, Relaxed);
     }
 
     /// A declared group.

@@ -59,8 +59,10 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         true => expand::callable(ask.callable, door),
         false => ask.callable.to_vec(),
     };
+    // An attribute of a module: what is not UTF-8 can't be one, and is looked for in vain.
+    let callable = String::from_utf8_lossy(&callable);
     let (first, body_complete) = first_body(ask, door)?;
-    let head = write_head(ask, &name, &callable, &first, body_complete)?;
+    let head = write_head(ask, &name, callable.as_bytes(), &first, body_complete)?;
     let socket_timeout = match group.options.socket_timeout {
         0 => ask.timeout,
         seconds => Duration::from_secs(seconds.into()),
@@ -180,8 +182,7 @@ fn first_body<D: Door>(ask: &Ask<'_>, door: &mut D) -> Result<(Vec<u8>, bool), F
                 body.truncate(filled + more);
                 return Ok((body, true));
             }
-            BodyPart::TimedOut => return Err(Fault::BodyTimeout),
-            BodyPart::Failed => return Err(Fault::BodyFailed),
+            BodyPart::Failed(answer) => return Err(Fault::BodyFailed(answer)),
         }
     }
     Ok((body, false))

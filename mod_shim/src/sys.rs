@@ -97,6 +97,10 @@ pub fn own(descriptor: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
+/// The most that Linux lets ride on one message (SCM_MAX_FD): with less room, the rest would stay open
+/// here for ever, out of reach.
+const MOST_DESCRIPTORS: usize = 253;
+
 /// Receives into the spare room of `buffer`, which must have some. Descriptors that ride along are
 /// close-on-exec; only the last one of a message is kept, since no frame carries two.
 pub fn receive(
@@ -109,7 +113,7 @@ pub fn receive(
     // it before advance_mut below counts what was written.
     let room = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<u8>(), spare.len()) };
     let mut parts = [IoSliceMut::new(room)];
-    let mut space = cmsg_space!([RawFd; 4]);
+    let mut space = cmsg_space!([RawFd; MOST_DESCRIPTORS]);
     let message =
         recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut received = None;
