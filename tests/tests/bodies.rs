@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use wsgid_tests::wait::until;
 use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm};
 
 const MIB: usize = 1 << 20;
@@ -16,6 +17,17 @@ fn pattern(length: usize) -> Vec<u8> {
         state.to_le_bytes()
     };
     (0..length.div_ceil(4)).flat_map(|_| next()).take(length).collect()
+}
+
+/// What a process has open.
+fn descriptors(pid: i32) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .collect()
 }
 
 each_mpm! {
@@ -54,6 +66,27 @@ each_mpm! {
         assert_eq!(length.header("Content-Length"), Some("70000"));
         assert!(length.body == content[..70_000]);
         assert_eq!(stack.get("/object").expect(200).text(), "no file, but ".repeat(1000));
+    }
+
+    /// httpd sets a file aside for a client that does not take it all at once.
+    fn a_file_for_a_slow_client_is_closed_in_the_end(mpm) {
+        let stack = Stack::on(mpm).app("file").file("htdocs/big", pattern(30 * MIB)).run();
+        let path = stack.place.path("htdocs/big");
+        let request = Request::get(&format!("/whole?{}", path.display())).header("Connection", "close");
+        let mut slow: Vec<Connection> = (0..4).map(|_| stack.connect()).collect();
+        for connection in &mut slow {
+            connection.send(request.bytes());
+            connection.read_exact(1).unwrap();
+        }
+        let open = || {
+            let children = stack.httpd().children();
+            children.iter().flat_map(|pid| descriptors(*pid)).filter(|target| *target == path).count()
+        };
+        until("the file to be on its way", || open() > 0);
+        // What is left of each reply is its length less the byte that was read.
+        slow.iter_mut().for_each(|connection| while connection.read_exact(1).is_ok_and(|_| connection.read_exact(65_536).is_ok()) {});
+        drop(slow);
+        until("httpd to close the file", || open() == 0);
     }
 
     fn a_body_without_length_needs_leave(mpm) {

@@ -45,6 +45,18 @@ each_mpm! {
         }
     }
 
+    /// DirectoryIndex finds the script by a request of its own, whose outcome httpd takes over.
+    fn an_alias_keeps_its_groups_through_a_directory_index(mpm) {
+        let stack = Stack::on(mpm)
+            .module("dir")
+            .bring("whoami")
+            .file("htdocs/page", "")
+            .config("<Directory @ROOT@/htdocs>\nRequire all granted\nDirectoryIndex /app\n</Directory>")
+            .config("WSGIDaemonProcess site\nWSGIScriptAlias /app @APPS@/whoami.wsgi process-group=site")
+            .run();
+        assert_eq!(stack.get("/").expect(200).json()["process_group"], "site");
+    }
+
     fn the_callable_is_chosen(mpm) {
         let stack = Stack::on(mpm)
             .bring("no_callable")
