@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for object in objects()? {
         println!("cargo:rustc-link-arg-cdylib={}", object.display());
     }
+    // An older cargo (1.85) gives the unit tests the same arguments: they never call httpd and may miss it.
+    println!("cargo:rustc-link-arg-cdylib=-Wl,--unresolved-symbols=ignore-all");
     Ok(())
 }
 
