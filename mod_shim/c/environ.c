@@ -56,6 +56,11 @@ static void add_connection(request_rec *r, apr_array_header_t *list)
     add(list, "mod_wsgi.listener_host", c->local_ip);
     add(list, "mod_wsgi.listener_port", apr_itoa(r->pool, c->local_addr->port));
     add(list, "mod_wsgi.server_pid", apr_itoa(r->pool, (int)getpid()));
+    /* httpd makes its ids when it first logs them. */
+    if (!r->log_id)
+        ap_run_generate_log_id(c, r, &r->log_id);
+    if (!c->log_id)
+        ap_run_generate_log_id(c, NULL, &c->log_id);
     add_if(list, "mod_wsgi.request_id", r->log_id);
     add_if(list, "mod_wsgi.connection_id", c->log_id);
 }

@@ -1,6 +1,7 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
 #include "apu_version.h"
+#include "mod_core.h"
 #include "util_filter.h"
 
 /* For reading files that are not sent by sendfile. */
@@ -81,6 +82,7 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
         ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, "The application's file could not be taken over");
         return 0;
     }
+    wsgid_request_of(r)->has_file = 1;
     bucket = apr_brigade_insert_file(wsgid_request_of(r)->output, file, (apr_off_t)offset, (apr_off_t)length,
                                      r->pool);
     /* The application may cut its file at any time: a mapping of it would then end this process. */
@@ -91,11 +93,33 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     return 1;
 }
 
+/*
+ * httpd would serve ranges of whatever it happens to have whole, and of answers to any method. Only a
+ * file is the same from one request to the next, and only GET has ranges (RFC 9110, 14.2).
+ */
+static void begin(request_rec *r, wsgid_request *request)
+{
+    ap_filter_t *filter, *next;
+
+    request->begun = 1;
+    if (request->has_file && r->method_number == M_GET)
+        return;
+    for (filter = r->output_filters; filter; filter = next) {
+        next = filter->next;
+        if (filter->frec == ap_byterange_filter_handle)
+            ap_remove_output_filter(filter);
+    }
+}
+
 /* Passes what was appended, with `last` behind it. */
 static int pass_with(request_rec *r, apr_bucket *last)
 {
-    apr_bucket_brigade *bb = wsgid_request_of(r)->output;
+    wsgid_request *request = wsgid_request_of(r);
+    apr_bucket_brigade *bb = request->output;
     apr_status_t status;
+
+    if (!request->begun)
+        begin(r, request);
 
     APR_BRIGADE_INSERT_TAIL(bb, last);
     status = ap_pass_brigade(r->output_filters, bb);
@@ -154,9 +178,16 @@ static shim_text server_name(void *r_)
     return wsgid_text(r->server->server_hostname ? r->server->server_hostname : "");
 }
 
-static uint16_t port(void *r)
+/*
+ * As httpd has it, but a port that only the client claims, in its Host header, counts as the one it came
+ * to: each other port would be an application group of its own.
+ */
+static uint16_t port(void *r_)
 {
-    return ap_get_server_port(r);
+    const request_rec *r = r_;
+    apr_port_t known = ap_get_server_port(r), local = r->connection->local_addr->port;
+
+    return known == 80 || known == 443 || known == r->server->port ? known : local;
 }
 
 static shim_text host(void *r_)

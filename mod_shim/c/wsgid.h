@@ -88,6 +88,8 @@ typedef struct {
     apr_bucket_brigade *input;
     apr_bucket_brigade *output;
     int body_ended;
+    int has_file; /* the response, or a part of it, is a file */
+    int begun;    /* something of it has been passed on */
 } wsgid_request;
 
 extern wsgid_globals wsgid_global;

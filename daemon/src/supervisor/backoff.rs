@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// A worker that served for so long was a success; what ended it is a new story.
-pub const STEADY: Duration = Duration::from_secs(10);
+pub const STEADY: Duration = Duration::from_secs(1);
 
 /// Failures that lie further apart have nothing to do with each other.
 const FORGOTTEN: Duration = Duration::from_secs(120);

@@ -41,6 +41,15 @@ impl PoolBoard {
         Board::open(self.memory.words()).unwrap_or_else(|_| Board::create(self.memory.words()))
     }
 
+    /// Requests begun by the present workers, unless one is under way.
+    pub fn requests_if_idle(&self) -> Option<u64> {
+        let board = self.view();
+        let mut slots = (0..board.slots()).filter_map(|n| Some((n, board.slot(n)?)));
+        slots.try_fold(0_u64, |sum, (n, slot)| {
+            (slot.claimed == 0).then(|| sum.saturating_add(board.requests(n)))
+        })
+    }
+
     /// A worker is on its way.
     pub fn place(&self, slot: u32, serial: u32, threads: u32, pid: u32) {
         self.view().place(slot as usize, serial, SlotState::Starting, threads, pid);

@@ -129,6 +129,12 @@ impl Pool {
         self.fates.iter().find(|(other, _)| *other == serial).map(|(_, words)| words.clone())
     }
 
+    /// How many requests its present workers have begun, unless one is under way. From the board: a
+    /// hint, and used as one.
+    pub fn requests_if_idle(&self) -> Option<u64> {
+        self.board.requests_if_idle()
+    }
+
     /// Its decisions and their state.
     pub fn roster(&self) -> &Roster {
         &self.roster

@@ -175,11 +175,13 @@ impl Roster {
             Stage::Starting { .. } => {
                 self.failed(format!("a worker {how} before it was ready"), now);
             }
+            // It came up: whatever ended it, the next one may as well, and requests wait for it.
             Stage::Ready { since, .. } => {
                 if now.duration_since(since) >= STEADY {
                     self.backoff.reset();
                 }
-                self.failed(format!("a worker {how}"), now);
+                self.backoff.failed(now);
+                self.trouble = format!("a worker {how}");
             }
             Stage::Draining { .. } | Stage::Doomed => {}
         }

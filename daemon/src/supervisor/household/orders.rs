@@ -67,7 +67,7 @@ impl Household {
                 return Ok(opened(pool, socket_dir));
             }
         }
-        self.count_opened(ask)?;
+        self.make_room(ask, now)?;
         let group = self.group(&ask.instance, &ask.process_group).ok_or_else(|| unknown_group(ask))?;
         let opening = Opening { key, group, script: ask.script.clone(), preloaded: false, wanted: 1 };
         let pool = self.open(opening, now).and_then(|id| self.pools.get(&id));
@@ -102,14 +102,27 @@ impl Household {
         }
     }
 
-    fn count_opened(&self, ask: &OpenPool) -> Result<(), PoolRefused> {
+    /// Under `%{HOST}` clients name the pools of a group. At the bound, one that was opened by a request
+    /// and has nothing to do makes room: the one that had the fewest requests, which no busy site is.
+    fn make_room(&mut self, ask: &OpenPool, now: Instant) -> Result<(), PoolRefused> {
         let same_group =
             |key: &PoolKey| key.instance == ask.instance && key.process_group == ask.process_group;
         if self.places.keys().filter(|key| same_group(key)).count() < bounds::OPENED_POOLS {
             return Ok(());
         }
-        let reason = format!("{} pools of this process group are open", bounds::OPENED_POOLS);
-        Err(refused(RefusalCause::TooMany, reason))
+        let idle = |(key, place): (&PoolKey, &super::Place)| {
+            let pool = self.pools.get(&place.serving).filter(|pool| same_group(key) && !pool.preloaded)?;
+            Some((pool.requests_if_idle()?, key.clone()))
+        };
+        let Some((requests, key)) = self.places.iter().filter_map(idle).min_by_key(|(requests, _)| *requests)
+        else {
+            let reason = format!("{} pools of this process group are open and busy", bounds::OPENED_POOLS);
+            return Err(refused(RefusalCause::TooMany, reason));
+        };
+        let (group, application) = (printable(&key.process_group), printable(&key.application_group));
+        tracing::info!(%group, %application, requests, "an idle application group makes room for another");
+        self.close(&key, now);
+        Ok(())
     }
 
     fn status(&self, now: Instant) -> Status {

@@ -109,6 +109,23 @@ fn a_worker_that_served_long_is_no_failure_of_the_start() {
 }
 
 #[test]
+fn workers_that_came_up_are_waited_for_however_often_they_die() {
+    let mut case = Case::serving(1, 1);
+    for serial in 1..6 {
+        case.after(STEADY.as_secs());
+        let actions = case.exits(serial);
+        assert_eq!(starts(&actions), [serial + 1]);
+        assert!(!actions.contains(&Action::Say(PoolState::Failing)));
+        case.ready(serial + 1);
+    }
+    // One that dies as soon as it is up is started with patience, and requests go on waiting.
+    let actions = [case.exits(6), case.after(0)].concat();
+    case.ready(7);
+    let again = case.exits(7);
+    assert!(![actions, again].concat().contains(&Action::Say(PoolState::Failing)));
+}
+
+#[test]
 fn what_can_not_be_launched_fails_the_pool_at_once_and_is_tried_again() {
     let mut case = Case::of(2, 2);
     case.after(0);
