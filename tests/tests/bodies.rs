@@ -89,6 +89,15 @@ each_mpm! {
         until("httpd to close the file", || open() == 0);
     }
 
+    /// A range of what the application made is as wrong as a 416 after a POST has had its effect.
+    fn ranges_are_of_files_and_for_get_alone(mpm) {
+        let stack = Stack::on(mpm).app("echo").run();
+        for range in ["bytes=0-2", "bytes=500-"] {
+            let request = Request::post("/whole", "0123456789").header("Range", range);
+            assert_eq!(stack.ask(&request).expect(200).text(), "0123456789", "{range}");
+        }
+    }
+
     fn a_body_without_length_needs_leave(mpm) {
         let stack = Stack::on(mpm)
             .mount("/closed", "echo")

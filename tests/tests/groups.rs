@@ -57,6 +57,16 @@ each_mpm! {
         assert_eq!(stack.get("/").expect(200).json()["process_group"], "site");
     }
 
+    /// Or else each port that a client makes up would start a process.
+    fn a_port_that_the_client_made_up_is_no_group_of_its_own(mpm) {
+        let stack = Stack::on(mpm).app("whoami").run();
+        let ask = |port: u16| {
+            stack.ask(&Request::get("/").host(&format!("localhost:{port}"))).expect(200).json()["pid"].clone()
+        };
+        let pid = ask(stack.port);
+        assert_eq!((ask(1001), ask(1002)), (pid.clone(), pid));
+    }
+
     fn the_callable_is_chosen(mpm) {
         let stack = Stack::on(mpm)
             .bring("no_callable")

@@ -172,6 +172,22 @@ fn gone(pid: &serde_json::Value) {
 }
 
 each_mpm! {
+    /// However it ends, and however often: the next request waits for the next worker.
+    fn an_application_that_ends_its_process_is_started_again(mpm) {
+        let stack = Stack::on(mpm).app("exiting").run();
+        let mut pids = vec![stack.get("/").expect(200).text()];
+        for how in ["0", "1", "term", "3"] {
+            let expected = if how == "term" { 200 } else { 502 };
+            stack.get(&format!("/exit?{how}")).expect(expected);
+            until("another worker", || {
+                let pid = stack.get("/").expect(200).text();
+                let new = !pids.contains(&pid);
+                pids.push(pid);
+                new
+            });
+        }
+    }
+
     fn a_worker_that_is_killed_costs_its_request_alone(mpm) {
         let stack = Stack::on(mpm).config(&SITE.replace("site ", "site processes=2 ")).app("waiting").run();
         let (mut victim, name) = begin(&stack, "/", "a");

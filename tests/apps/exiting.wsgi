@@ -1,0 +1,14 @@
+"""Ends its own process at /exit, in the way that the query names; elsewhere says which process it is."""
+
+import os
+import signal
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/exit":
+        if environ["QUERY_STRING"] == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            os._exit(int(environ["QUERY_STRING"]))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d\n" % os.getpid()]
