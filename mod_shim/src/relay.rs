@@ -227,6 +227,9 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let (kind, length) = match self.door.read_body(&mut buffer[frame::HEADER..]) {
             BodyPart::More(length) => (Kind::BodyChunk, length.min(room)),
             BodyPart::Last(length) => (Kind::BodyLast, length.min(room)),
+            // A filter has answered the client already: whatever the application says would be a second
+            // response. It learns of it from the closed connection.
+            BodyPart::Failed(answered) if answered < 0 => return Err(Fault::BodyFailed(answered).into()),
             BodyPart::Failed(answer) => return self.body_failed(Fault::BodyFailed(answer)),
         };
         buffer[..frame::HEADER].copy_from_slice(&frame::header(kind, length));
@@ -393,6 +396,14 @@ mod tests {
         );
         assert_eq!(status(&[wanted.clone(), abort(AbortCause::Body)], vec![BodyPart::Failed(413)]), 413);
         assert_eq!(status(&[wanted, abort(AbortCause::Script)], vec![BodyPart::Failed(400)]), 500);
+    }
+
+    #[test]
+    fn a_request_that_a_filter_has_answered_is_not_answered_twice() {
+        let mut door = Notes { body: vec![BodyPart::Failed(-3)], ..Default::default() };
+        let frames = [BodyWanted { max: 9 }.frame(), head(), framed(Kind::End, b"")];
+        assert_eq!(run(&frames, &mut door).unwrap_err().answer(), -3);
+        assert_eq!(door.said, ["read at most 9"]);
     }
 
     #[test]

@@ -98,6 +98,20 @@ each_mpm! {
         }
     }
 
+    /// httpd answers a malformed chunk itself; what the application says to it must not follow.
+    fn a_malformed_chunk_has_one_answer(mpm) {
+        let stack = Stack::on(mpm).config("WSGIChunkedRequest On").app("forgiving").run();
+        let ask = |chunks: &str| {
+            let mut connection = stack.connect();
+            let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+            connection.send(format!("{head}{chunks}"));
+            let first = connection.reply().unwrap();
+            (first.status, connection.read_exact(1).is_err())
+        };
+        assert_eq!(ask("3\r\nabc\r\n0\r\n\r\n"), (200, true));
+        assert_eq!(ask("3\r\nabc\r\nzz\r\n"), (400, true));
+    }
+
     fn a_body_without_length_needs_leave(mpm) {
         let stack = Stack::on(mpm)
             .mount("/closed", "echo")
