@@ -96,8 +96,6 @@ apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name)
     ap_no2slash(path_info);
     add(list, "SCRIPT_NAME", script_name);
     add(list, "PATH_INFO", path_info);
-    add(list, "mod_wsgi.script_name", script_name);
-    add(list, "mod_wsgi.path_info", path_info);
     add(list, "SCRIPT_FILENAME", r->filename);
     add_if(list, "REMOTE_USER", r->user);
     add_if(list, "AUTH_TYPE", r->ap_auth_type);

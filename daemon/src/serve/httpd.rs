@@ -98,8 +98,7 @@ fn to_load(
         let mpm = MPMS.iter().find_map(|(_, module, name)| Some((*module, file(name)?)));
         load.push(mpm.ok_or("mod_mpm_event.so")?);
     }
-    for (name, module, so) in NEEDED.iter().filter(|(name, ..)| !has(name)) {
-        let _ = name;
+    for (_, module, so) in NEEDED.iter().filter(|(name, ..)| !has(name)) {
         load.push((*module, file(so).ok_or(*so)?));
     }
     Ok(load)

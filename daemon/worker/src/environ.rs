@@ -83,18 +83,16 @@ impl Drawer {
         Ok(environ)
     }
 
-    /// The paths as they were before an application rewrites them, unless the module sent its own.
+    /// The paths as they are before an application rewrites them.
     fn paths(&self, environ: &Bound<'_, PyDict>) -> PyResult<()> {
         let py = environ.py();
         for (copy, of) in [
             (intern!(py, "mod_wsgi.script_name"), intern!(py, "SCRIPT_NAME")),
             (intern!(py, "mod_wsgi.path_info"), intern!(py, "PATH_INFO")),
         ] {
-            if !environ.contains(copy)? {
-                match environ.get_item(of)? {
-                    Some(path) => environ.set_item(copy, path)?,
-                    None => environ.set_item(copy, intern!(py, ""))?,
-                }
+            match environ.get_item(of)? {
+                Some(path) => environ.set_item(copy, path)?,
+                None => environ.set_item(copy, intern!(py, ""))?,
             }
         }
         Ok(())
