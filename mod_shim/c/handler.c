@@ -99,6 +99,7 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     ask.content_length = content_length(r);
     ask.expects_continue = r->expecting_100;
     ask.request_time = r->request_time;
+    ask.script_written = r->finfo.valid & APR_FINFO_MTIME ? r->finfo.mtime : 0;
     ask.timeout = (uint32_t)apr_time_sec(r->server->timeout);
     ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
     ask.reloading = settings->reloading;

@@ -88,7 +88,8 @@ typedef struct {
     shim_text callable;
     shim_text handler;
     int64_t content_length;      /* -1: unknown, 0: no body */
-    int64_t request_time;        /* microseconds since the epoch */
+    int64_t request_time;        /* microseconds since the epoch, here and below */
+    int64_t script_written;      /* the script's mtime */
     uint32_t timeout;            /* Apache's Timeout, in seconds */
     int expects_continue;
     int pass_authorization;

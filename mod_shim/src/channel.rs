@@ -85,6 +85,11 @@ impl Channel {
         Ok(())
     }
 
+    /// A frame that was received along with an earlier one.
+    pub fn held(&mut self) -> Result<Option<Frame>, ReceiveError> {
+        Ok(frame::take(&mut self.input)?)
+    }
+
     /// A frame that is already here, or can be had without waiting.
     pub fn at_hand(&mut self) -> Result<Option<Frame>, ReceiveError> {
         loop {

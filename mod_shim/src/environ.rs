@@ -23,7 +23,7 @@ pub fn write_variables<'a>(
             b"PATH" => {}
             // Ours: not to be set from outside.
             _ if name.starts_with(b"wsgi.") => {}
-            _ => writer.variable(&[name], value),
+            _ => writer.variable(name, value),
         }
     }
     https
@@ -44,9 +44,9 @@ pub fn write_headers<'a>(
             continue;
         }
         if is("Content-Type") {
-            writer.variable(&[b"CONTENT_TYPE"], value);
+            writer.variable(b"CONTENT_TYPE", value);
         } else if is("Content-Length") {
-            writer.variable(&[b"CONTENT_LENGTH"], value);
+            writer.variable(b"CONTENT_LENGTH", value);
         } else {
             writer.header(name, value);
         }
@@ -57,8 +57,8 @@ pub fn write_headers<'a>(
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use wsgid_proto::frame;
     use wsgid_proto::request::{HeadFields, RequestHead};
-    use wsgid_proto::{Message, frame};
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -70,8 +70,8 @@ mod tests {
         write_headers(&mut writer, bytes(headers), pass);
         let frame = writer.finish(&HeadFields { script: b"/s", ..Default::default() }).unwrap();
         let head = RequestHead::decode(Bytes::from(frame).slice(frame::HEADER..)).unwrap();
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        (head.environ.iter().map(|(n, v)| (text(n), text(v))).collect(), https)
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (head.environ().map(|(n, v)| (text(n), text(v))).collect(), https)
     }
 
     fn leak(pairs: Pairs) -> Pairs<'static> {

@@ -327,6 +327,7 @@ unsafe fn ask_of<'a>(raw: &c::shim_ask) -> Ask<'a> {
             content_length: raw.content_length.try_into().ok(),
             expects_continue: raw.expects_continue != 0,
             request_time: raw.request_time.try_into().unwrap_or(0),
+            script_written: raw.script_written.try_into().unwrap_or(0),
             timeout: Duration::from_secs(raw.timeout.into()),
             pass_authorization: raw.pass_authorization != 0,
             reloading: raw.reloading != 0,

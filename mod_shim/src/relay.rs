@@ -127,7 +127,12 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     /// The next frame; `None` when the worker closed without having read the head.
     fn receive(&mut self) -> Result<Option<Frame>, Stop> {
-        let frame = match self.channel.at_hand() {
+        let at_hand = match self.appended {
+            // Is that all for now? Then it goes out before anything is waited for.
+            true => self.channel.at_hand(),
+            false => self.channel.held(),
+        };
+        let frame = match at_hand {
             Ok(None) => {
                 self.flush()?;
                 self.channel.receive()
@@ -191,10 +196,10 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     }
 
     fn response_head(&mut self, payload: Bytes) -> Result<(), Stop> {
-        let head = ResponseHead::decode(payload).map_err(|e| self.protocol(e))?;
+        let head = ResponseHead::decode(&payload).map_err(|e| self.protocol(e))?;
         self.begun = true;
-        self.door.set_status(head.status, &head.reason);
-        for (name, value) in &head.headers {
+        self.door.set_status(head.status, head.reason);
+        for (name, value) in head.headers() {
             self.door.add_header(name, value);
         }
         // It goes out with the first bytes of the body or with the end (PEP 3333): httpd serves ranges
@@ -270,7 +275,7 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     use wsgid_proto::expand;
-    use wsgid_proto::response::Level;
+    use wsgid_proto::response::{Level, ResponseWriter};
 
     /// A door that writes down what it is asked for, and whose client sends `body` in parts.
     #[derive(Default)]
@@ -330,8 +335,9 @@ mod tests {
     }
 
     fn head() -> Vec<u8> {
-        let headers = vec![("A".into(), "b".into())];
-        ResponseHead { status: 200, reason: "OK".into(), headers }.frame()
+        let mut writer = ResponseWriter::new(Vec::new(), 200, b"OK");
+        writer.header(b"A", b"b");
+        framed(Kind::ResponseHead, writer.payload())
     }
 
     fn framed(kind: Kind, payload: &[u8]) -> Vec<u8> {

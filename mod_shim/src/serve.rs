@@ -7,10 +7,19 @@ use crate::pool::Pool;
 use crate::relay::{Outcome, Relay};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
 use crate::{environ, fault};
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wsgid_proto::board::Claim;
 use wsgid_proto::request::{HeadFields, HeadWriter};
 use wsgid_proto::{bounds, expand};
+
+thread_local! {
+    /// The room of this thread's last head, for the next one.
+    static HEAD_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A head that came out larger leaves no buffer behind.
+const KEPT_HEAD: usize = 64 << 10;
 
 /// A request that workers keep dropping unread is given up after so many.
 const DELIVERIES: usize = 8;
@@ -40,6 +49,8 @@ pub struct Ask<'a> {
     pub expects_continue: bool,
     /// Microseconds since the epoch.
     pub request_time: u64,
+    /// The script file's mtime in microseconds since the epoch; 0 if unknown.
+    pub script_written: u64,
     /// Apache's `Timeout`.
     pub timeout: Duration,
     /// `WSGIPassAuthorization`.
@@ -69,14 +80,28 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     };
     let errand =
         Errand { name: &name, group: &group.options, script: ask.script, head: &head, socket_timeout };
-    for _ in 0..DELIVERIES {
-        let delivered = dispatch::deliver(runtime, &errand)?;
-        if !answer(runtime, delivered, &errand, body_complete, door)? {
-            continue;
-        }
-        return Ok(());
+    let outcome = converse(runtime, &errand, body_complete, door);
+    if head.capacity() <= KEPT_HEAD {
+        HEAD_BUFFER.set(head);
     }
-    Err(Fault::WorkerDied { group: name.process, fate: "none of several workers read the request".into() })
+    outcome
+}
+
+/// Delivers the head and relays the answer, with another worker where one dropped the head unread.
+fn converse<D: Door>(
+    runtime: &Runtime,
+    errand: &Errand<'_>,
+    body_complete: bool,
+    door: &mut D,
+) -> Result<(), Fault> {
+    for _ in 0..DELIVERIES {
+        let delivered = dispatch::deliver(runtime, errand)?;
+        if answer(runtime, delivered, errand, body_complete, door)? {
+            return Ok(());
+        }
+    }
+    let fate = "none of several workers read the request".into();
+    Err(Fault::WorkerDied { group: errand.name.process.clone(), fate })
 }
 
 /// Relays the answer; false when the worker had not read the head.
@@ -195,7 +220,7 @@ fn write_head(
     body: &[u8],
     body_complete: bool,
 ) -> Result<Vec<u8>, Fault> {
-    let mut writer = HeadWriter::new(Vec::with_capacity(4096));
+    let mut writer = HeadWriter::new(HEAD_BUFFER.take());
     let https = environ::write_variables(&mut writer, ask.variables.iter().copied());
     environ::write_headers(&mut writer, ask.headers.iter().copied(), ask.pass_authorization);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -211,5 +236,6 @@ fn write_head(
         reloading: ask.reloading,
         https,
         handler: ask.handler,
+        script_written: ask.script_written,
     })?)
 }

@@ -1,9 +1,9 @@
 //! The system calls that need `unsafe`: shared memory, the futex, receiving into spare room.
 
 use bytes::{BufMut, BytesMut};
-use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use std::io::{self, IoSliceMut};
+use nix::sys::socket::MsgFlags;
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -101,6 +101,15 @@ pub fn own(descriptor: RawFd) -> OwnedFd {
 /// here for ever, out of reach.
 const MOST_DESCRIPTORS: usize = 253;
 
+/// Room for the descriptors of one message.
+// SAFETY: plain arithmetic on a number.
+const CONTROL_ROOM: usize =
+    unsafe { libc::CMSG_SPACE((MOST_DESCRIPTORS * size_of::<RawFd>()) as u32) } as usize;
+
+/// Aligned as the kernel's headers within it must be; the kernel writes what is read of it.
+#[repr(align(8))]
+struct Control(MaybeUninit<[u8; CONTROL_ROOM]>);
+
 /// Receives into the spare room of `buffer`, which must have some. Descriptors that ride along are
 /// close-on-exec; only the last one of a message is kept, since no frame carries two.
 pub fn receive(
@@ -109,23 +118,43 @@ pub fn receive(
     flags: MsgFlags,
 ) -> io::Result<(usize, Option<OwnedFd>)> {
     let spare = buffer.spare_capacity_mut();
-    // SAFETY: the slice covers the spare room exactly and is only written by the kernel; nothing reads
-    // it before advance_mut below counts what was written.
-    let room = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<u8>(), spare.len()) };
-    let mut parts = [IoSliceMut::new(room)];
-    let mut space = cmsg_space!([RawFd; MOST_DESCRIPTORS]);
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let mut received = None;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = control {
-            for descriptor in descriptors {
-                received = Some(own(descriptor));
-            }
-        }
-    }
-    let count = message.bytes;
+    let mut part = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
+    let mut control = Control(MaybeUninit::uninit());
+    // SAFETY: all zeros is an empty message header.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_ROOM as _;
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    // SAFETY: the header points to the spare room and to `control`, both of which live through the call
+    // and have the sizes it says.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags.bits()) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    let descriptor = if message.msg_controllen == 0 { None } else { last_descriptor(&message) };
     // SAFETY: the kernel wrote `count` bytes at the start of the spare room.
     unsafe { buffer.advance_mut(count) };
-    Ok((count, received))
+    Ok((count, descriptor))
+}
+
+/// Takes over every descriptor of a message that the kernel has just filled in, and keeps the last.
+fn last_descriptor(message: &libc::msghdr) -> Option<OwnedFd> {
+    let mut last = None;
+    // SAFETY: the kernel filled in the control messages; the macros stay within msg_controllen.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: not null, so a whole header, as are its contents up to cmsg_len.
+        let (rights, data, bytes) = unsafe {
+            let rights = (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS;
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            (rights, data, ((*header).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize))
+        };
+        for at in 0..if rights { bytes / size_of::<RawFd>() } else { 0 } {
+            // SAFETY: within the control message, which need not be aligned for integers.
+            last = Some(own(unsafe { data.add(at).read_unaligned() }));
+        }
+        // SAFETY: as for the first.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    last
 }

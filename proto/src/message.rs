@@ -107,25 +107,4 @@ macro_rules! plain_message {
     };
 }
 
-/// An alternating list of the wire as pairs.
-pub(crate) fn pairs(list: Vec<Bytes>) -> Result<Vec<(Bytes, Bytes)>, String> {
-    if list.len() % 2 != 0 {
-        return Err("has a name without a value".into());
-    }
-    if list.len() / 2 > crate::bounds::PAIRS {
-        return Err(format!("has more than {} entries", crate::bounds::PAIRS));
-    }
-    let mut pairs = Vec::with_capacity(list.len() / 2);
-    let mut list = list.into_iter();
-    while let (Some(name), Some(value)) = (list.next(), list.next()) {
-        pairs.push((name, value));
-    }
-    Ok(pairs)
-}
-
-/// Pairs as the alternating list of the wire.
-pub(crate) fn flatten(pairs: &[(Bytes, Bytes)]) -> Vec<Bytes> {
-    pairs.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect()
-}
-
 pub(crate) use {message, plain_message};

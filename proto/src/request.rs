@@ -4,87 +4,141 @@
 //! is allocated for each variable; the worker reads it as a [`RequestHead`], whose values share the
 //! frame's one buffer.
 
-use crate::message::{flatten, message, pairs, plain_message};
-use crate::{bounds, frame::Kind, wire};
+use crate::fields::{self, Fields, Pairs, Value, put_bytes, put_entry, put_length, put_number};
+use crate::message::{DecodeError, plain_message};
+use crate::{bounds, frame::Kind};
 use bytes::Bytes;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use std::ops::Range;
 
-/// Everything about a request that is known before its body.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Everything about a request that is known before its body, where the frame's buffer has it.
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
-    /// CGI variables and `mod_wsgi.*` strings, complete and in order, as bytes.
-    pub environ: Vec<(Bytes, Bytes)>,
-    /// Absolute path of the script file.
-    pub script: Bytes,
-    /// Attribute of the script's module.
-    pub callable: String,
-    /// `mod_wsgi.process_group`.
-    pub process_group: Bytes,
-    /// `mod_wsgi.application_group`.
-    pub application_group: Bytes,
+    payload: Bytes,
+    script: Range<usize>,
+    callable: Range<usize>,
+    process_group: Range<usize>,
+    application_group: Range<usize>,
+    handler: Range<usize>,
+    body: Range<usize>,
     /// When Apache took the request: microseconds since the epoch.
     pub request_start: u64,
     /// When the shim began to look for a worker: microseconds since the epoch.
     pub queue_start: u64,
-    /// The first bytes of the body.
-    pub body: Bytes,
-    /// Nothing follows `body`.
+    /// When the script's file was written, as httpd saw it: microseconds since the epoch; 0 if unknown.
+    pub script_written: u64,
+    /// Nothing follows the body's first bytes.
     pub body_complete: bool,
     /// `WSGIScriptReloading`.
     pub reloading: bool,
     /// `wsgi.url_scheme` is https.
     pub https: bool,
-    /// `mod_wsgi.request_handler`, usually `wsgi-script`.
-    pub handler: String,
 }
 
-impl From<&RequestHead> for wire::RequestHead {
-    fn from(head: &RequestHead) -> Self {
-        Self {
-            environ: flatten(&head.environ),
-            script: head.script.clone(),
-            callable: head.callable.clone(),
-            process_group: head.process_group.clone(),
-            application_group: head.application_group.clone(),
-            request_start: head.request_start,
-            queue_start: head.queue_start,
-            body: head.body.clone(),
-            body_complete: head.body_complete,
-            reloading: head.reloading,
-            https: head.https,
-            handler: head.handler.clone(),
+impl RequestHead {
+    /// From a payload, every field checked.
+    pub fn decode(payload: Bytes) -> Result<Self, DecodeError> {
+        let mut head = Self { payload: payload.clone(), ..Self::default() };
+        head.read(&payload).map_err(|what| DecodeError::Invalid(Kind::RequestHead, what))?;
+        Ok(head)
+    }
+
+    fn read(&mut self, payload: &[u8]) -> Result<(), String> {
+        let mut fields = Fields::of(payload);
+        let mut values = 0;
+        while let Some((tag, value)) = fields.field()? {
+            match (tag, value) {
+                (1, Value::Bytes(_)) => values += 1,
+                (2..=5 | 8 | 12, Value::Bytes(value)) => self.set_text(tag, place(payload, value)),
+                (6 | 7 | 9..=11 | 13, Value::Number(number)) => self.set_number(tag, number),
+                (1..=13, _) => return Err(format!("has a field {tag} of another type")),
+                _ => {}
+            }
+        }
+        fields::check_pairs(values)?;
+        self.check()
+    }
+
+    fn set_text(&mut self, tag: u32, place: Range<usize>) {
+        match tag {
+            2 => self.script = place,
+            3 => self.callable = place,
+            4 => self.process_group = place,
+            5 => self.application_group = place,
+            8 => self.body = place,
+            _ => self.handler = place,
         }
     }
-}
 
-impl TryFrom<wire::RequestHead> for RequestHead {
-    type Error = String;
+    fn set_number(&mut self, tag: u32, number: u64) {
+        match tag {
+            6 => self.request_start = number,
+            7 => self.queue_start = number,
+            9 => self.body_complete = number != 0,
+            10 => self.reloading = number != 0,
+            11 => self.https = number != 0,
+            _ => self.script_written = number,
+        }
+    }
 
-    fn try_from(head: wire::RequestHead) -> Result<Self, String> {
-        if head.script.first() != Some(&b'/') {
+    fn check(&self) -> Result<(), String> {
+        if self.script().first() != Some(&b'/') {
             return Err("names a script that is not an absolute path".into());
         }
-        if head.body.len() > bounds::FIRST_BODY {
+        if self.body.len() > bounds::FIRST_BODY {
             return Err("carries more of the body than allowed".into());
         }
-        Ok(Self {
-            environ: pairs(head.environ)?,
-            script: head.script,
-            callable: head.callable,
-            process_group: head.process_group,
-            application_group: head.application_group,
-            request_start: head.request_start,
-            queue_start: head.queue_start,
-            body: head.body,
-            body_complete: head.body_complete,
-            reloading: head.reloading,
-            https: head.https,
-            handler: head.handler,
-        })
+        for text in [&self.callable, &self.handler] {
+            std::str::from_utf8(&self.payload[text.clone()]).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// CGI variables and `mod_wsgi.*` strings, complete and in order, as bytes.
+    pub fn environ(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        Pairs::of(&self.payload, 1)
+    }
+
+    /// Absolute path of the script file.
+    pub fn script(&self) -> &[u8] {
+        &self.payload[self.script.clone()]
+    }
+
+    /// Attribute of the script's module.
+    pub fn callable(&self) -> &str {
+        self.text(&self.callable)
+    }
+
+    /// `mod_wsgi.process_group`.
+    pub fn process_group(&self) -> &[u8] {
+        &self.payload[self.process_group.clone()]
+    }
+
+    /// `mod_wsgi.application_group`.
+    pub fn application_group(&self) -> &[u8] {
+        &self.payload[self.application_group.clone()]
+    }
+
+    /// `mod_wsgi.request_handler`, usually `wsgi-script`.
+    pub fn handler(&self) -> &str {
+        self.text(&self.handler)
+    }
+
+    /// The first bytes of the body.
+    pub fn body(&self) -> Bytes {
+        self.payload.slice(self.body.clone())
+    }
+
+    fn text(&self, place: &Range<usize>) -> &str {
+        // Checked when it was read.
+        std::str::from_utf8(&self.payload[place.clone()]).unwrap_or_default()
     }
 }
 
-message!(RequestHead, RequestHead, wire::RequestHead);
+/// Where in `whole` its slice `part` lies.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
 
 /// What of a head is not a variable; borrowed for [`HeadWriter::finish`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -111,6 +165,8 @@ pub struct HeadFields<'a> {
     pub https: bool,
     #[allow(missing_docs)]
     pub handler: &'a [u8],
+    #[allow(missing_docs)]
+    pub script_written: u64,
 }
 
 /// Writes a whole head frame into one buffer, variable by variable.
@@ -133,26 +189,20 @@ impl HeadWriter {
         Self { out: buffer, variables: 0 }
     }
 
-    /// Appends one variable; the name is given in parts that are joined.
-    pub fn variable(&mut self, name: &[&[u8]], value: &[u8]) {
-        encode_key(1, WireType::LengthDelimited, &mut self.out);
-        encode_varint(name.iter().map(|part| part.len() as u64).sum(), &mut self.out);
-        name.iter().for_each(|part| self.out.extend_from_slice(part));
-        encode_key(1, WireType::LengthDelimited, &mut self.out);
-        encode_varint(value.len() as u64, &mut self.out);
-        self.out.extend_from_slice(value);
+    /// Appends one variable.
+    #[inline]
+    pub fn variable(&mut self, name: &[u8], value: &[u8]) {
+        put_entry(&mut self.out, 1, name);
+        put_entry(&mut self.out, 1, value);
         self.variables += 1;
     }
 
     /// Appends one variable whose name is an HTTP header's: `HTTP_` and the name in CGI's spelling.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
-        encode_key(1, WireType::LengthDelimited, &mut self.out);
-        encode_varint(name.len() as u64 + 5, &mut self.out);
+        put_length(&mut self.out, 1, name.len() + 5);
         self.out.extend_from_slice(b"HTTP_");
         self.out.extend(name.iter().map(|&b| if b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        encode_key(1, WireType::LengthDelimited, &mut self.out);
-        encode_varint(value.len() as u64, &mut self.out);
-        self.out.extend_from_slice(value);
+        put_entry(&mut self.out, 1, value);
         self.variables += 1;
     }
 
@@ -170,28 +220,13 @@ impl HeadWriter {
         put_number(out, 10, fields.reloading.into());
         put_number(out, 11, fields.https.into());
         put_bytes(out, 12, fields.handler);
+        put_number(out, 13, fields.script_written);
         let length = out.len() - crate::frame::HEADER;
         if length > bounds::HEAD || self.variables > bounds::PAIRS {
             return Err(HeadTooLarge);
         }
         out[..crate::frame::HEADER].copy_from_slice(&crate::frame::header(Kind::RequestHead, length));
         Ok(self.out)
-    }
-}
-
-/// Default values are left out, as proto3 does.
-fn put_bytes(out: &mut Vec<u8>, tag: u32, value: &[u8]) {
-    if !value.is_empty() {
-        encode_key(tag, WireType::LengthDelimited, out);
-        encode_varint(value.len() as u64, out);
-        out.extend_from_slice(value);
-    }
-}
-
-fn put_number(out: &mut Vec<u8>, tag: u32, value: u64) {
-    if value != 0 {
-        encode_key(tag, WireType::Varint, out);
-        encode_varint(value, out);
     }
 }
 
@@ -214,66 +249,119 @@ plain_message! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Message, frame};
+    use crate::{frame, wire};
+    use proptest::prelude::*;
 
-    fn example() -> RequestHead {
-        RequestHead {
-            environ: vec![
-                (Bytes::from("REQUEST_METHOD"), Bytes::from("GET")),
-                (Bytes::from("HTTP_X_ODD"), Bytes::from(&b"\xff\x00"[..])),
-            ],
+    fn example() -> wire::RequestHead {
+        wire::RequestHead {
+            environ: ["REQUEST_METHOD", "GET", "HTTP_X_ODD", "\u{0}", "EMPTY", ""].map(Bytes::from).to_vec(),
             script: Bytes::from("/srv/app.wsgi"),
             callable: "application".into(),
             process_group: Bytes::from("site"),
+            application_group: Bytes::from("www"),
             request_start: 1_700_000_000_000_000,
+            queue_start: 1_700_000_000_000_001,
             body: Bytes::from("a=1"),
             body_complete: true,
+            reloading: true,
             https: true,
             handler: "wsgi-script".into(),
-            ..Default::default()
+            script_written: 1_600_000_000_000_000,
+        }
+    }
+
+    fn encoded(head: &wire::RequestHead) -> Bytes {
+        prost::Message::encode_to_vec(head).into()
+    }
+
+    /// What was read, as prost has it.
+    fn as_wire(head: &RequestHead) -> wire::RequestHead {
+        wire::RequestHead {
+            environ: head
+                .environ()
+                .flat_map(|(name, value)| [name, value])
+                .map(Bytes::copy_from_slice)
+                .collect(),
+            script: Bytes::copy_from_slice(head.script()),
+            callable: head.callable().into(),
+            process_group: Bytes::copy_from_slice(head.process_group()),
+            application_group: Bytes::copy_from_slice(head.application_group()),
+            request_start: head.request_start,
+            queue_start: head.queue_start,
+            body: head.body(),
+            body_complete: head.body_complete,
+            reloading: head.reloading,
+            https: head.https,
+            handler: head.handler().into(),
+            script_written: head.script_written,
         }
     }
 
     #[test]
-    fn the_writer_and_prost_agree() {
-        let head = example();
+    fn the_writer_and_the_reader_agree_with_prost() {
         let mut writer = HeadWriter::new(Vec::new());
-        writer.variable(&[b"REQUEST_", b"METHOD"], b"GET");
-        writer.header(b"x-Odd", b"\xff\x00");
+        writer.variable(b"REQUEST_METHOD", b"GET");
+        writer.header(b"x-Odd", b"\0");
+        writer.variable(b"EMPTY", b"");
         let frame = writer
             .finish(&HeadFields {
                 script: b"/srv/app.wsgi",
                 callable: b"application",
                 process_group: b"site",
+                application_group: b"www",
                 request_start: 1_700_000_000_000_000,
+                queue_start: 1_700_000_000_000_001,
                 body: b"a=1",
                 body_complete: true,
+                reloading: true,
                 https: true,
                 handler: b"wsgi-script",
-                ..Default::default()
+                script_written: 1_600_000_000_000_000,
             })
             .unwrap();
-        assert_eq!(frame, head.frame());
-        let read = RequestHead::decode(Bytes::from(frame[frame::HEADER..].to_vec())).unwrap();
-        assert_eq!(read, head);
+        assert_eq!(frame[frame::HEADER..], encoded(&example()));
+        assert_eq!(as_wire(&RequestHead::decode(encoded(&example())).unwrap()), example());
     }
 
     #[test]
     fn odd_heads_are_refused() {
-        let relative = RequestHead { script: Bytes::from("app.wsgi"), ..example() };
-        assert!(RequestHead::decode(relative.encode().into()).is_err());
-        let eager = RequestHead { body: vec![0; bounds::FIRST_BODY + 1].into(), ..example() };
-        assert!(RequestHead::decode(eager.encode().into()).is_err());
-        let lone =
-            wire::RequestHead { environ: vec![Bytes::from("x")], script: "/x".into(), ..Default::default() };
-        assert!(RequestHead::decode(prost::Message::encode_to_vec(&lone).into()).is_err());
+        let odd: [fn(&mut wire::RequestHead); 4] = [
+            |head| head.script = Bytes::from("app.wsgi"),
+            |head| head.script = Bytes::new(),
+            |head| head.body = vec![0; bounds::FIRST_BODY + 1].into(),
+            |head| head.environ = vec![Bytes::from("x")],
+        ];
+        for change in odd {
+            let mut head = example();
+            change(&mut head);
+            assert!(RequestHead::decode(encoded(&head)).is_err(), "{head:?}");
+        }
         assert!(RequestHead::decode(Bytes::from("not protobuf at all")).is_err());
     }
 
     #[test]
     fn a_head_over_its_bound_is_not_sent() {
         let mut writer = HeadWriter::new(Vec::new());
-        writer.variable(&[b"BIG"], &vec![b'x'; bounds::HEAD]);
+        writer.variable(b"BIG", &vec![b'x'; bounds::HEAD]);
         assert!(writer.finish(&HeadFields::default()).is_err());
+    }
+
+    proptest! {
+        /// Whatever comes, this reader takes nothing that prost refuses, and reads it as prost does.
+        #[test]
+        fn reader_and_prost_agree_on_damaged_heads(at in 0usize..150, byte: u8, cut in 0usize..150) {
+            let mut bytes = encoded(&example()).to_vec();
+            let (at, cut) = (at % bytes.len(), bytes.len() - cut % bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let bytes = Bytes::from(bytes);
+            let ours = RequestHead::decode(bytes.clone());
+            let prosts = <wire::RequestHead as prost::Message>::decode(bytes);
+            match (ours, prosts) {
+                (Ok(ours), Ok(prosts)) => prop_assert_eq!(as_wire(&ours), prosts),
+                (Ok(ours), Err(error)) => prop_assert!(false, "prost refuses {:?}: {}", ours, error),
+                (Err(_), _) => {}
+            }
+        }
     }
 }

@@ -2,19 +2,20 @@
 //! application learns what it did wrong; the shim on arrival, so that nothing a worker says can put
 //! a line break into an HTTP header.
 
-use crate::message::{flatten, message, pairs, plain_message};
+use crate::fields::{self, Fields, Pairs, Value, put_bytes, put_entry, put_number};
+use crate::frame::Kind;
+use crate::message::{DecodeError, message, plain_message};
 use crate::wire;
 use bytes::Bytes;
 
-/// Status line and headers. PEP 3333, "The start_response() Callable".
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ResponseHead {
+/// Status line and headers as the shim reads them. PEP 3333, "The start_response() Callable".
+#[derive(Debug, Clone)]
+pub struct ResponseHead<'a> {
     /// 100 to 999.
     pub status: u16,
     /// Reason phrase without control characters; may be empty.
-    pub reason: Bytes,
-    /// Names and values, in the application's order, duplicates kept.
-    pub headers: Vec<(Bytes, Bytes)>,
+    pub reason: &'a [u8],
+    payload: &'a [u8],
 }
 
 /// Why a head is none.
@@ -53,37 +54,89 @@ pub fn valid_reason(reason: &[u8]) -> bool {
     !reason.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f)
 }
 
-impl From<&ResponseHead> for wire::ResponseHead {
-    fn from(head: &ResponseHead) -> Self {
-        Self { status: head.status.into(), reason: head.reason.clone(), headers: flatten(&head.headers) }
+impl<'a> ResponseHead<'a> {
+    /// From a payload, every name and value checked.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::read(payload).map_err(|fault| DecodeError::Invalid(Kind::ResponseHead, fault.to_string()))
     }
-}
 
-impl TryFrom<wire::ResponseHead> for ResponseHead {
-    type Error = HeadFault;
-
-    fn try_from(head: wire::ResponseHead) -> Result<Self, HeadFault> {
-        if !(100..=999).contains(&head.status) {
-            return Err(HeadFault::Status(head.status));
+    fn read(payload: &'a [u8]) -> Result<Self, HeadFault> {
+        let mut fields = Fields::of(payload);
+        let (mut status, mut reason, mut values) = (0, &b""[..], 0);
+        while let Some((tag, value)) = fields.field().map_err(HeadFault::List)? {
+            match (tag, value) {
+                // As prost has it, and protobuf: a number for 32 bits is cut to them.
+                (1, Value::Number(number)) => status = number as u32,
+                (2, Value::Bytes(text)) => reason = text,
+                (3, Value::Bytes(_)) => values += 1,
+                (1..=3, _) => return Err(HeadFault::List(format!("has a field {tag} of another type"))),
+                _ => {}
+            }
         }
-        if !valid_reason(&head.reason) {
+        fields::check_pairs(values).map_err(HeadFault::List)?;
+        let status = u16::try_from(status)
+            .ok()
+            .filter(|status| (100..=999).contains(status))
+            .ok_or(HeadFault::Status(status))?;
+        let head = Self { status, reason, payload };
+        head.check()?;
+        Ok(head)
+    }
+
+    fn check(&self) -> Result<(), HeadFault> {
+        if !valid_reason(self.reason) {
             return Err(HeadFault::Reason);
         }
-        let headers = pairs(head.headers).map_err(HeadFault::List)?;
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        for (name, value) in &headers {
+        for (name, value) in self.headers() {
+            let text = || String::from_utf8_lossy(name).into_owned();
             if !valid_name(name) {
-                return Err(HeadFault::Name(text(name)));
+                return Err(HeadFault::Name(text()));
             }
             if !valid_value(value) {
-                return Err(HeadFault::Value(text(name)));
+                return Err(HeadFault::Value(text()));
             }
         }
-        Ok(Self { status: head.status as u16, reason: head.reason, headers })
+        Ok(())
+    }
+
+    /// Names and values, in the application's order, duplicates kept.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        Pairs::of(self.payload, 3)
     }
 }
 
-message!(ResponseHead, ResponseHead, wire::ResponseHead);
+/// Writes a head's payload as the worker learns it: status first, then header by header. Checking is
+/// up to whoever writes.
+#[derive(Debug)]
+pub struct ResponseWriter {
+    out: Vec<u8>,
+}
+
+impl ResponseWriter {
+    /// Begins a payload in `buffer`, whose old content is dropped and whose room is used again.
+    pub fn new(mut buffer: Vec<u8>, status: u16, reason: &[u8]) -> Self {
+        buffer.clear();
+        put_number(&mut buffer, 1, status.into());
+        put_bytes(&mut buffer, 2, reason);
+        Self { out: buffer }
+    }
+
+    /// Appends one header.
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+        put_entry(&mut self.out, 3, name);
+        put_entry(&mut self.out, 3, value);
+    }
+
+    /// The payload as far as it is written.
+    pub fn payload(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The buffer, for another head.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.out
+    }
+}
 
 plain_message! {
     /// A part of the response is in a file, whose descriptor rides on the frame.
@@ -200,30 +253,68 @@ message!(Abort, Abort, wire::Abort);
 mod tests {
     use super::*;
     use crate::Message;
+    use proptest::prelude::*;
 
-    fn head(status: u16, reason: &'static str, name: &'static str, value: &'static str) -> ResponseHead {
-        ResponseHead { status, reason: reason.into(), headers: vec![(name.into(), value.into())] }
+    type Header = (&'static [u8], &'static [u8]);
+
+    fn written(status: u16, reason: &[u8], headers: &[Header]) -> Vec<u8> {
+        let mut writer = ResponseWriter::new(b"old".to_vec(), status, reason);
+        headers.iter().for_each(|(name, value)| writer.header(name, value));
+        writer.into_buffer()
+    }
+
+    /// What was read, as prost has it.
+    fn as_wire(head: &ResponseHead<'_>) -> wire::ResponseHead {
+        let headers = head.headers().flat_map(|(name, value)| [name, value]);
+        wire::ResponseHead {
+            status: head.status.into(),
+            reason: Bytes::copy_from_slice(head.reason),
+            headers: headers.map(Bytes::copy_from_slice).collect(),
+        }
     }
 
     #[test]
-    fn a_good_head_survives() {
-        let good = head(404, "Nicht da", "X-Ü", "caf\u{e9}");
-        assert_eq!(ResponseHead::decode(good.encode().into()).unwrap(), good);
+    fn a_good_head_survives_and_prost_reads_it_alike() {
+        let payload = written(404, b"Nicht da", &[("X-Ü".as_bytes(), b"caf\xe9"), (b"Empty", b"")]);
+        let read = as_wire(&ResponseHead::decode(&payload).unwrap());
+        assert_eq!(read, <wire::ResponseHead as prost::Message>::decode(&payload[..]).unwrap());
+        assert_eq!(read.headers.len(), 4);
+        assert_eq!(prost::Message::encode_to_vec(&read), payload);
     }
 
     #[test]
     fn a_head_that_would_split_the_response_is_refused() {
-        for bad in [
-            head(99, "", "A", "b"),
-            head(1000, "", "A", "b"),
-            head(200, "OK\r\nX: y", "A", "b"),
-            head(200, "OK", "A\n", "b"),
-            head(200, "OK", "A:B", "b"),
-            head(200, "OK", "", "b"),
-            head(200, "OK", "A", "b\r\nSet-Cookie: x"),
-            head(200, "OK", "A", "b\0"),
-        ] {
-            assert!(ResponseHead::decode(bad.encode().into()).is_err(), "{bad:?}");
+        let bad: [(u16, &[u8], Header); 8] = [
+            (99, b"", (b"A", b"b")),
+            (1000, b"", (b"A", b"b")),
+            (200, b"OK\r\nX: y", (b"A", b"b")),
+            (200, b"OK", (b"A\n", b"b")),
+            (200, b"OK", (b"A:B", b"b")),
+            (200, b"OK", (b"", b"b")),
+            (200, b"OK", (b"A", b"b\r\nSet-Cookie: x")),
+            (200, b"OK", (b"A", b"b\0")),
+        ];
+        for (status, reason, header) in bad {
+            assert!(ResponseHead::decode(&written(status, reason, &[header])).is_err(), "{header:?}");
+        }
+        let lone = wire::ResponseHead { status: 200, headers: vec!["x".into()], ..Default::default() };
+        assert!(ResponseHead::decode(&prost::Message::encode_to_vec(&lone)).is_err());
+    }
+
+    proptest! {
+        /// Whatever comes, this reader takes nothing that prost refuses, and reads it as prost does.
+        #[test]
+        fn reader_and_prost_agree_on_damaged_heads(at in 0usize..60, byte: u8, cut in 0usize..60) {
+            let mut bytes = written(200, b"OK", &[(b"Content-Type", b"text/plain"), (b"A", b"b")]);
+            let (at, cut) = (at % bytes.len(), bytes.len() - cut % bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let ours = ResponseHead::decode(&bytes);
+            match (ours, <wire::ResponseHead as prost::Message>::decode(&bytes[..])) {
+                (Ok(ours), Ok(prosts)) => prop_assert_eq!(as_wire(&ours), prosts),
+                (Ok(ours), Err(error)) => prop_assert!(false, "prost refuses {:?}: {}", ours, error),
+                (Err(_), _) => {}
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use wsgid_proto::control::StatusQuery;
 use wsgid_proto::frame::{Kind, put};
+use wsgid_proto::request::{HeadFields, HeadWriter};
 use wsgid_proto::{Message, broker::OpenPool};
 use wsgid_tests::wait::PATIENCE;
 use wsgid_tests::{Mpm, Stack, each_mpm};
@@ -175,11 +176,11 @@ fn strangers_are_told_nothing() {
 
 /// A request as the module would send it.
 fn request_head() -> Vec<u8> {
-    let head = wsgid_proto::request::RequestHead {
-        script: "/nonexistent.wsgi".into(),
-        callable: "application".into(),
+    let fields = HeadFields {
+        script: b"/nonexistent.wsgi",
+        callable: b"application",
         body_complete: true,
         ..Default::default()
     };
-    head.frame()
+    HeadWriter::new(Vec::new()).finish(&fields).unwrap()
 }

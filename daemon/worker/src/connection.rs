@@ -10,9 +10,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use wsgid_proto::DecodeError;
 use wsgid_proto::frame::{self, Frame, Kind};
 use wsgid_proto::request::RequestHead;
-use wsgid_proto::{DecodeError, Message};
 
 /// Room for one receive: most heads fit.
 const ROOM: usize = 16 << 10;
@@ -75,7 +75,10 @@ impl Connection {
     pub(crate) fn head(&mut self) -> Result<Option<RequestHead>, Broken> {
         loop {
             if let Some(frame) = frame::take(&mut self.input)? {
-                let head = RequestHead::from_frame(frame)?;
+                if frame.kind != Kind::RequestHead {
+                    return Err(DecodeError::Unexpected { got: frame.kind, due: Kind::RequestHead }.into());
+                }
+                let head = RequestHead::decode(frame.payload)?;
                 return if self.input.is_empty() { Ok(Some(head)) } else { Err(Broken::Eager) };
             }
             match self.receive(ROOM, false) {

@@ -1,17 +1,28 @@
 //! From the arguments of `start_response` to a response head, checked as PEP 3333 and RFC 9110 ask.
 
+use crate::length::Length;
 use crate::status;
-use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use wsgid_proto::bounds;
-use wsgid_proto::response::{ResponseHead, valid_name, valid_value};
+use wsgid_proto::response::{ResponseWriter, valid_name, valid_value};
 
-/// The head that the application asks for.
-pub(crate) fn response_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+/// A head that is ready to go out.
+pub(crate) struct Head {
+    pub(crate) writer: ResponseWriter,
+    pub(crate) length: Length,
+}
+
+/// The head that the application asks for, written into `buffer`; `head_only` if it answers a HEAD.
+pub(crate) fn response_head(
+    status: &Bound<'_, PyAny>,
+    headers: &Bound<'_, PyAny>,
+    head_only: bool,
+    buffer: Vec<u8>,
+) -> PyResult<Head> {
     let line = text(status, "status")?;
-    let Some((code, reason)) = status::parse(&line) else {
+    let Some((code, reason)) = status::parse(line.as_bytes()) else {
         return Err(PyValueError::new_err(format!(
             "status must be three digits, a space and a reason without control characters, not {}",
             status.repr()?
@@ -21,37 +32,44 @@ pub(crate) fn response_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny
     if list.len() > bounds::PAIRS {
         return Err(PyValueError::new_err("the response has too many headers"));
     }
-    let headers = list.iter().map(|item| header(&item)).collect::<PyResult<_>>()?;
-    Ok(ResponseHead { status: code, reason: line.slice_ref(reason), headers })
+    let writer = ResponseWriter::new(buffer, code, reason);
+    let mut head = Head { writer, length: Length::new(code, head_only) };
+    list.iter().try_for_each(|item| header(&mut head, &item))?;
+    Ok(head)
 }
 
-fn header(item: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {
+fn header(head: &mut Head, item: &Bound<'_, PyAny>) -> PyResult<()> {
     let pair = item.cast::<PyTuple>().map_err(|_| wrong_type("a header", "tuple", item))?;
     if pair.len() != 2 {
         return Err(PyValueError::new_err(format!("a header must be a tuple of 2, not of {}", pair.len())));
     }
     let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
     let (raw_name, raw_value) = (text(&name, "a header's name")?, text(&value, "a header's value")?);
-    if !valid_name(&raw_name) {
+    let (raw_name, raw_value) = (raw_name.as_bytes(), raw_value.as_bytes());
+    if !valid_name(raw_name) {
         return Err(PyValueError::new_err(format!(
             "header name {} is empty, or has a control character, a colon or a space",
             name.repr()?
         )));
     }
-    if !valid_value(&raw_value) {
+    if !valid_value(raw_value) {
         return Err(PyValueError::new_err(format!(
             "value of header {} has a line break or NUL: {}",
             name.repr()?,
             value.repr()?
         )));
     }
-    Ok((raw_name, raw_value))
+    if raw_name.eq_ignore_ascii_case(b"content-length") {
+        head.length.promise(raw_value).map_err(|fault| PyValueError::new_err(fault.to_string()))?;
+    }
+    head.writer.header(raw_name, raw_value);
+    Ok(())
 }
 
 /// The bytes of a native string; anything beyond latin-1 raises `UnicodeEncodeError`.
-fn text(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Bytes> {
+fn text<'py>(value: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, PyBytes>> {
     let native = value.cast::<PyString>().map_err(|_| wrong_type(what, "str", value))?;
-    Ok(Bytes::copy_from_slice(crate::sys::latin1_bytes(native)?.as_bytes()))
+    crate::sys::latin1_bytes(native)
 }
 
 fn wrong_type(what: &str, due: &str, got: &Bound<'_, PyAny>) -> PyErr {

@@ -12,7 +12,7 @@ pub(crate) enum BadLength {
 }
 
 /// Counts the bytes of one response.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Length {
     promised: Option<u64>,
     sent: u64,
@@ -21,27 +21,25 @@ pub(crate) struct Length {
 }
 
 impl Length {
-    /// For a request by HEAD, whose answer may promise what it does not send.
-    pub(crate) fn new(head_only: bool) -> Self {
-        Self { head_only, ..Self::default() }
+    /// For a response of this status; `head_only` if it answers a HEAD, which may promise what it does
+    /// not send.
+    pub(crate) fn new(status: u16, head_only: bool) -> Self {
+        Self { promised: None, sent: 0, bodiless: bodiless(status), head_only }
     }
 
-    /// Begins with a response's status and the values of its Content-Length headers.
-    pub(crate) fn begin<'a>(
-        &mut self,
-        status: u16,
-        values: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), BadLength> {
-        let mut promised = None;
-        for value in values {
-            let number = parse(value).ok_or_else(|| BadLength::NotANumber(lossy(value)))?;
-            if promised.is_some_and(|other| other != number) {
-                return Err(BadLength::Ambiguous);
-            }
-            promised = Some(number);
+    /// Takes the value of a Content-Length header into account.
+    pub(crate) fn promise(&mut self, value: &[u8]) -> Result<(), BadLength> {
+        let number = parse(value).ok_or_else(|| BadLength::NotANumber(lossy(value)))?;
+        if self.promised.is_some_and(|other| other != number) {
+            return Err(BadLength::Ambiguous);
         }
-        *self = Self { promised, sent: 0, bodiless: bodiless(status), head_only: self.head_only };
+        self.promised = Some(number);
         Ok(())
+    }
+
+    /// Is it the answer to a HEAD?
+    pub(crate) fn is_head_only(&self) -> bool {
+        self.head_only
     }
 
     /// May a Content-Length be added, because the application set none and the status allows a body?
@@ -90,8 +88,8 @@ mod tests {
     use super::*;
 
     fn length(status: u16, values: &[&str]) -> Length {
-        let mut length = Length::new(false);
-        length.begin(status, values.iter().map(|v| v.as_bytes())).unwrap();
+        let mut length = Length::new(status, false);
+        values.iter().for_each(|value| length.promise(value.as_bytes()).unwrap());
         length
     }
 
@@ -108,8 +106,8 @@ mod tests {
         short.admit(4);
         assert_eq!(short.shortfall(), Some((5, 4)));
         assert_eq!(length(304, &["5"]).shortfall(), None);
-        let mut head = Length::new(true);
-        head.begin(200, [&b"5"[..]].into_iter()).unwrap();
+        let mut head = Length::new(200, true);
+        head.promise(b"5").unwrap();
         assert_eq!(head.shortfall(), None);
     }
 
@@ -133,10 +131,8 @@ mod tests {
     #[test]
     fn odd_lengths_are_refused() {
         for value in ["", "-1", "+1", "0x10", "1 2", "99999999999999999999"] {
-            let mut length = Length::new(false);
-            assert!(length.begin(200, [value.as_bytes()].into_iter()).is_err(), "{value}");
+            assert!(Length::new(200, false).promise(value.as_bytes()).is_err(), "{value}");
         }
-        let mut length = Length::new(false);
-        assert_eq!(length.begin(200, [&b"1"[..], b"2"].into_iter()), Err(BadLength::Ambiguous));
+        assert_eq!(length(200, &["1"]).promise(b"2"), Err(BadLength::Ambiguous));
     }
 }

@@ -30,18 +30,18 @@ pub(crate) struct Request {
 pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, request: Request) -> Ending {
     let _serving = Serving::begin(&request.talk);
     let talk = request.talk.clone();
-    let script = match worker.scripts.load(py, &request.head.script) {
+    let script = match worker.scripts.load(py, request.head.script()) {
         Ok(script) => script,
         Err(error) => {
-            let path = String::from_utf8_lossy(&request.head.script);
+            let path = String::from_utf8_lossy(request.head.script());
             log_exception(py, &talk, &error, &path);
             return Ending::Aborted(AbortCause::Script, format!("the script {path} could not be loaded"));
         }
     };
-    match script.application(py, &request.head.callable) {
+    match script.application(py, request.head.callable()) {
         Ok(Some(application)) => call(py, drawer, request, &script, &application),
         Ok(None) => {
-            let (path, name) = (&script.path, &request.head.callable);
+            let (path, name) = (&script.path, request.head.callable());
             let line = format!("Target WSGI script '{path}' does not contain WSGI application '{name}'.");
             log_text(py, &talk, format!("{line}\n").as_bytes());
             Ending::Aborted(AbortCause::Callable, line)
@@ -97,14 +97,11 @@ fn set_up<'py>(
     request: Request,
     script: &Script,
 ) -> PyResult<Scene<'py>> {
-    let Request { talk, mut head, daemon_start } = request;
-    let first = std::mem::take(&mut head.body);
-    let input = Bound::new(py, Input::new(talk.clone(), first, head.body_complete))?;
+    let Request { talk, head, daemon_start } = request;
+    let input = Bound::new(py, Input::new(talk.clone(), head.body(), head.body_complete))?;
     let errors = Bound::new(py, ErrorLog::new(talk.clone()))?;
     let particulars = Particulars { input: &input, errors: &errors, daemon_start };
-    let environ = drawer.environ(py, &head, &particulars)?;
-    let method = head.environ.iter().rev().find(|(name, _)| &name[..] == b"REQUEST_METHOD");
-    let head_only = method.is_some_and(|(_, method)| &method[..] == b"HEAD");
+    let (environ, head_only) = drawer.environ(py, &head, &particulars)?;
     if head.reloading {
         ask_for_reload(&environ, script, &talk);
     }

@@ -1,7 +1,6 @@
 //! The application scripts: loaded once by Python (`python/scripts.py`), found again here.
 
 use crate::{locked, worker};
-use bytes::Bytes;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -23,12 +22,12 @@ pub(crate) struct Script {
 /// All that have been.
 #[derive(Default)]
 pub(crate) struct Scripts {
-    known: Mutex<HashMap<Bytes, Arc<Script>>>,
+    known: Mutex<HashMap<Box<[u8]>, Arc<Script>>>,
 }
 
 impl Scripts {
     /// Loads a script, or finds it loaded.
-    pub(crate) fn load(&self, py: Python<'_>, path: &Bytes) -> PyResult<Arc<Script>> {
+    pub(crate) fn load(&self, py: Python<'_>, path: &[u8]) -> PyResult<Arc<Script>> {
         if let Some(script) = self.get(path) {
             return Ok(script);
         }
@@ -39,19 +38,23 @@ impl Scripts {
             mtime: module.getattr(intern!(py, "__mtime__"))?.extract()?,
             names: module.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?.unbind(),
         });
-        // Shared bytes would keep the whole head's buffer.
-        locked(&self.known).insert(Bytes::copy_from_slice(path), script.clone());
+        locked(&self.known).insert(path.into(), script.clone());
         Ok(script)
     }
 
-    fn get(&self, path: &Bytes) -> Option<Arc<Script>> {
+    fn get(&self, path: &[u8]) -> Option<Arc<Script>> {
         locked(&self.known).get(path).cloned()
     }
 
     /// Needs no Python: has the file of a loaded script changed, or gone? Then asks for a reload and
-    /// goes on with the code that is loaded.
-    pub(crate) fn check(&self, path: &Bytes) {
+    /// goes on with the code that is loaded. httpd has just looked at the file, so that there is nothing
+    /// left to do if `written` is what it was; only its word for a change is not enough: its file of
+    /// that name may be another one, as under `chroot`.
+    pub(crate) fn check(&self, path: &[u8], written: u64) {
         let Some(script) = self.get(path) else { return };
+        if i64::try_from(written) == Ok(script.mtime) {
+            return;
+        }
         let file = std::fs::metadata(OsStr::from_bytes(path));
         let mtime = file.map(|file| file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000);
         if mtime.ok() != Some(script.mtime) {

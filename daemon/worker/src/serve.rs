@@ -94,7 +94,7 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Option<Reques
             let daemon_start = environ::now();
             let counted = worker.begin();
             if head.reloading {
-                worker.scripts.check(&head.script);
+                worker.scripts.check(head.script(), head.script_written);
             }
             match Conversation::new(connection, head.body_complete, counted) {
                 Ok(conversation) => {

@@ -2,16 +2,18 @@
 //!
 //! Holds the response's head until the first body bytes take it along, and counts what was promised.
 
+use crate::connection::Broken;
 use crate::headers;
 use crate::length::Length;
 use crate::locked;
-use crate::talk::{Over, Talk};
+use crate::talk::{Conversation, Over, Talk};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTraceback, PyTuple};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
-use wsgid_proto::response::ResponseHead;
-use wsgid_proto::{Message, bounds};
+use wsgid_proto::bounds;
+use wsgid_proto::response::ResponseWriter;
 
 /// Why a response cannot go on.
 #[derive(Debug)]
@@ -36,17 +38,24 @@ pub(crate) struct StartResponse {
 }
 
 struct Answer {
-    head: Option<ResponseHead>,
+    head: Option<ResponseWriter>,
     sent: bool,
-    head_only: bool,
     length: Length,
 }
+
+thread_local! {
+    /// The room of this thread's last head, for the next one.
+    static HEAD_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A head that came out larger leaves no buffer behind.
+const KEPT_HEAD: usize = 16 << 10;
 
 impl StartResponse {
     /// For one request; `head_only` if its method is HEAD.
     pub(crate) fn new(talk: Arc<Talk>, head_only: bool) -> Self {
-        let length = Length::new(head_only);
-        Self { talk, answer: Mutex::new(Answer { head: None, sent: false, head_only, length }) }
+        let length = Length::new(200, head_only);
+        Self { talk, answer: Mutex::new(Answer { head: None, sent: false, length }) }
     }
 
     /// Is the head out, or taken along by what is about to go out?
@@ -54,9 +63,9 @@ impl StartResponse {
         locked(&self.answer).sent
     }
 
-    /// The payload of a head that is not sent yet, with a Content-Length if `whole` is known to be all
-    /// there will be; and how many of the `bytes` at hand to send.
-    fn admit(&self, bytes: u64, whole: Option<u64>) -> PyResult<(Option<Vec<u8>>, u64)> {
+    /// A head that is not sent yet, with a Content-Length if `whole` is known to be all there will be;
+    /// and how many of the `bytes` at hand to send.
+    fn admit(&self, bytes: u64, whole: Option<u64>) -> PyResult<(Option<ResponseWriter>, u64)> {
         let mut answer = locked(&self.answer);
         if answer.sent {
             return Ok((None, answer.length.admit(bytes)));
@@ -65,16 +74,16 @@ impl StartResponse {
             || PyRuntimeError::new_err("the response was not started: start_response() comes first");
         let mut head = answer.head.take().ok_or_else(no_start)?;
         // What HEAD is answered with says nothing about the length of a GET's answer if it is empty.
-        let whole = whole.filter(|&whole| answer.length.is_open() && !(answer.head_only && whole == 0));
+        let length = &answer.length;
+        let whole = whole.filter(|&whole| length.is_open() && !(length.is_head_only() && whole == 0));
         if let Some(whole) = whole {
-            head.headers.push(("Content-Length".into(), whole.to_string().into()));
+            head.header(b"Content-Length", whole.to_string().as_bytes());
         }
-        let payload = head.encode();
-        if payload.len() > bounds::RESPONSE_HEAD {
+        if head.payload().len() > bounds::RESPONSE_HEAD {
             return Err(PyValueError::new_err("the response's headers are too large"));
         }
         answer.sent = true;
-        Ok((Some(payload), answer.length.admit(bytes)))
+        Ok((Some(head), answer.length.admit(bytes)))
     }
 
     /// Sends body bytes at once, and the head if it is not out yet. `whole` as for `admit`.
@@ -85,7 +94,7 @@ impl StartResponse {
             return Ok(());
         }
         let sent = self.talk.io(py, |conversation| {
-            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            put_head(conversation, head)?;
             conversation.chunk(data)
         });
         settled(sent)
@@ -96,7 +105,7 @@ impl StartResponse {
         let (head, admitted) = self.admit(data.len() as u64, whole)?;
         let data = &data[..admitted as usize];
         let put = self.talk.now(py, |conversation| {
-            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            put_head(conversation, head)?;
             if data.is_empty() { Ok(()) } else { conversation.small_chunk(data) }
         });
         settled(put)
@@ -112,7 +121,7 @@ impl StartResponse {
     ) -> Result<(), Fault> {
         let (head, admitted) = self.admit(available, Some(available))?;
         let sent = self.talk.io(py, |conversation| {
-            head.map_or(Ok(()), |head| conversation.head(&head))?;
+            put_head(conversation, head)?;
             if admitted == 0 {
                 return Ok(());
             }
@@ -129,7 +138,18 @@ impl StartResponse {
     }
 }
 
-fn settled(outcome: Result<Result<(), crate::connection::Broken>, Over>) -> Result<(), Fault> {
+/// Puts a head that has not gone out yet, and keeps its room.
+fn put_head(conversation: &mut Conversation, head: Option<ResponseWriter>) -> Result<(), Broken> {
+    let Some(head) = head else { return Ok(()) };
+    let put = conversation.head(head.payload());
+    let buffer = head.into_buffer();
+    if buffer.capacity() <= KEPT_HEAD {
+        HEAD_BUFFER.set(buffer);
+    }
+    put
+}
+
+fn settled(outcome: Result<Result<(), Broken>, Over>) -> Result<(), Fault> {
     match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Fault::Lost),
@@ -154,15 +174,11 @@ impl StartResponse {
                 None => PyRuntimeError::new_err("headers have already been sent"),
             });
         }
-        let head = headers::response_head(status, headers)?;
-        let lengths = head.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
+        let head_only = locked(&this.answer).length.is_head_only();
+        let head = headers::response_head(status, headers, head_only, HEAD_BUFFER.take())?;
         {
             let mut answer = locked(&this.answer);
-            answer
-                .length
-                .begin(head.status, lengths.map(|(_, value)| &value[..]))
-                .map_err(|fault| PyValueError::new_err(fault.to_string()))?;
-            answer.head = Some(head);
+            (answer.head, answer.length) = (Some(head.writer), head.length);
         }
         slf.getattr(pyo3::intern!(slf.py(), "write"))
     }

@@ -35,6 +35,9 @@ pub struct RequestHead {
     /// mod_wsgi.request_handler
     #[prost(string, tag = "12")]
     pub handler: ::prost::alloc::string::String,
+    /// the script's mtime as httpd saw it, microseconds since the epoch
+    #[prost(uint64, tag = "13")]
+    pub script_written: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyWanted {

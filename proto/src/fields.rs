@@ -1,0 +1,130 @@
+//! Protobuf's fields, read where they lie and written where they belong: the two heads of a request
+//! pass here once for every request, and nothing is allocated for a field. All other messages go
+//! through prost, with which tests compare this.
+
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
+
+/// One field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    /// A varint.
+    Number(u64),
+    /// Anything with a length.
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, in their order. Fields of other wire types are passed over, as unknown
+/// ones are.
+#[derive(Debug, Clone)]
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(payload: &'a [u8]) -> Self {
+        Self { rest: payload }
+    }
+
+    /// The next field, or what is wrong with the bytes where it should be.
+    #[inline]
+    pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, String> {
+        while !self.rest.is_empty() {
+            let (tag, wire_type) = decode_key(&mut self.rest).map_err(|e| e.to_string())?;
+            match wire_type {
+                WireType::Varint => return Ok(Some((tag, Value::Number(self.number()?)))),
+                WireType::LengthDelimited => return Ok(Some((tag, Value::Bytes(self.bytes()?)))),
+                other => skip_field(other, tag, &mut self.rest, DecodeContext::default())
+                    .map_err(|e| e.to_string())?,
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<u64, String> {
+        decode_varint(&mut self.rest).map_err(|e| e.to_string())
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Result<&'a [u8], String> {
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let (value, rest) = self.rest.split_at_checked(length).ok_or("ends within a field")?;
+        self.rest = rest;
+        Ok(value)
+    }
+}
+
+/// The values of one repeated field as pairs. For bytes that were read to their end once: what is
+/// wrong with them ends the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Pairs<'a> {
+    fields: Fields<'a>,
+    tag: u32,
+}
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn of(payload: &'a [u8], tag: u32) -> Self {
+        Self { fields: Fields::of(payload), tag }
+    }
+
+    #[inline]
+    fn value(&mut self) -> Option<&'a [u8]> {
+        loop {
+            match self.fields.field().ok()?? {
+                (tag, Value::Bytes(value)) if tag == self.tag => return Some(value),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.value()?, self.value()?))
+    }
+}
+
+/// Is this count of names and values one of whole pairs, and not of too many?
+pub(crate) fn check_pairs(values: usize) -> Result<(), String> {
+    if values % 2 != 0 {
+        return Err("has a name without a value".into());
+    }
+    if values / 2 > crate::bounds::PAIRS {
+        return Err(format!("has more than {} entries", crate::bounds::PAIRS));
+    }
+    Ok(())
+}
+
+/// Begins a field of so many bytes; they are the caller's to append.
+#[inline]
+pub(crate) fn put_length(out: &mut Vec<u8>, tag: u32, length: usize) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(length as u64, out);
+}
+
+/// Appends an entry of a repeated field: empty ones too.
+#[inline]
+pub(crate) fn put_entry(out: &mut Vec<u8>, tag: u32, value: &[u8]) {
+    put_length(out, tag, value.len());
+    out.extend_from_slice(value);
+}
+
+/// Appends a single field. Default values are left out, as proto3 does.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, tag: u32, value: &[u8]) {
+    if !value.is_empty() {
+        put_entry(out, tag, value);
+    }
+}
+
+/// The same for a number.
+pub(crate) fn put_number(out: &mut Vec<u8>, tag: u32, value: u64) {
+    if value != 0 {
+        encode_key(tag, WireType::Varint, out);
+        encode_varint(value, out);
+    }
+}
