@@ -30,6 +30,32 @@ impl<'a> Fields<'a> {
     /// The next field, or what is wrong with the bytes where it should be.
     #[inline]
     pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, String> {
+        match self.short_field() {
+            Some(field) => Ok(Some(field)),
+            None => self.any_field(),
+        }
+    }
+
+    /// What nearly every field of a head is: a key of one byte, a length of one or two, the value.
+    #[inline]
+    fn short_field(&mut self) -> Option<(u32, Value<'a>)> {
+        let (key, length, value) = match *self.rest {
+            [key, length @ 0..=0x7f, ref value @ ..] => (key, usize::from(length), value),
+            [key, low @ 0x80..=0xff, high @ 1..=0x7f, ref value @ ..] => {
+                (key, usize::from(low & 0x7f) | usize::from(high) << 7, value)
+            }
+            _ => return None,
+        };
+        // Tags from 1 to 15, of the wire type that has a length.
+        if key & 0x87 != WireType::LengthDelimited as u8 || key < 8 {
+            return None;
+        }
+        let (value, rest) = value.split_at_checked(length)?;
+        self.rest = rest;
+        Some((u32::from(key >> 3), Value::Bytes(value)))
+    }
+
+    fn any_field(&mut self) -> Result<Option<(u32, Value<'a>)>, String> {
         while !self.rest.is_empty() {
             let (tag, wire_type) = decode_key(&mut self.rest).map_err(|e| e.to_string())?;
             match wire_type {
@@ -42,12 +68,10 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
-    #[inline]
     fn number(&mut self) -> Result<u64, String> {
         decode_varint(&mut self.rest).map_err(|e| e.to_string())
     }
 
-    #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], String> {
         let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let (value, rest) = self.rest.split_at_checked(length).ok_or("ends within a field")?;
@@ -103,8 +127,15 @@ pub(crate) fn check_pairs(values: usize) -> Result<(), String> {
 /// Begins a field of so many bytes; they are the caller's to append.
 #[inline]
 pub(crate) fn put_length(out: &mut Vec<u8>, tag: u32, length: usize) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(length as u64, out);
+    let key = (tag << 3 | WireType::LengthDelimited as u32) as u8;
+    match length {
+        0..=0x7f if tag < 16 => out.extend_from_slice(&[key, length as u8]),
+        0x80..=0x3fff if tag < 16 => out.extend_from_slice(&[key, length as u8 | 0x80, (length >> 7) as u8]),
+        _ => {
+            encode_key(tag, WireType::LengthDelimited, out);
+            encode_varint(length as u64, out);
+        }
+    }
 }
 
 /// Appends an entry of a repeated field: empty ones too.

@@ -14,6 +14,8 @@ use std::ops::Range;
 #[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     payload: Bytes,
+    /// Where the last of the variables ends: they come first.
+    environ_end: usize,
     script: Range<usize>,
     callable: Range<usize>,
     process_group: Range<usize>,
@@ -47,7 +49,10 @@ impl RequestHead {
         let mut values = 0;
         while let Some((tag, value)) = fields.field()? {
             match (tag, value) {
-                (1, Value::Bytes(_)) => values += 1,
+                (1, Value::Bytes(value)) => {
+                    values += 1;
+                    self.environ_end = place(payload, value).end;
+                }
                 (2..=5 | 8 | 12, Value::Bytes(value)) => self.set_text(tag, place(payload, value)),
                 (6 | 7 | 9..=11 | 13, Value::Number(number)) => self.set_number(tag, number),
                 (1..=13, _) => return Err(format!("has a field {tag} of another type")),
@@ -95,7 +100,7 @@ impl RequestHead {
 
     /// CGI variables and `mod_wsgi.*` strings, complete and in order, as bytes.
     pub fn environ(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        Pairs::of(&self.payload, 1)
+        Pairs::of(&self.payload[..self.environ_end], 1)
     }
 
     /// Absolute path of the script file.

@@ -2,6 +2,7 @@
 
 use crate::errors::ErrorLog;
 use crate::input::Input;
+use crate::mould::{Mould, Shape};
 use crate::sys;
 use crate::worker::Worker;
 use pyo3::prelude::*;
@@ -14,63 +15,21 @@ use wsgid_proto::request::RequestHead;
 
 /// Names recur with every request, but a client may invent some: beyond so many they are not kept.
 const NAMES: usize = 256;
-
-/// Values that the server gives are mostly those of the last request: so many of its variables are
-/// remembered, if they are no longer than this.
-const REMEMBERED: usize = 128;
-const REMEMBERED_BYTES: usize = 512;
+/// Moulds of a thread, and how many variables one may have.
+const MOULDS: usize = 4;
+const MOULDED: usize = 128;
+/// A shape is worth a mould when it comes again within so many others.
+const LATEST: usize = 16;
 
 /// What a request thread keeps between requests to build environs from.
 pub(crate) struct Drawer {
     /// The keys that are the same for every request of this thread.
     constant: Py<PyDict>,
     names: HashMap<Box<[u8]>, Py<PyString>>,
-    /// The last request's variables, by their place in the head.
-    variables: Vec<Variable>,
-    /// And what else it named.
-    process_group: Text,
-    application_group: Text,
-    callable: Text,
-    handler: Text,
-}
-
-/// A variable as the last request had it.
-struct Variable {
-    name: Box<[u8]>,
-    key: Py<PyString>,
-    value: Text,
-}
-
-/// A text of the last request. The same bytes are the same string again: no work, and no memory for
-/// requests that live side by side.
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-    string: Option<Py<PyAny>>,
-}
-
-impl Text {
-    fn get<'py>(
-        &mut self,
-        py: Python<'py>,
-        bytes: &[u8],
-        make: impl FnOnce(&[u8]) -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(string) = self.string.as_ref().filter(|_| self.bytes == bytes) {
-            return Ok(string.bind(py).clone());
-        }
-        let string = make(bytes)?;
-        if bytes.len() <= REMEMBERED_BYTES {
-            self.bytes.clear();
-            self.bytes.extend_from_slice(bytes);
-            self.string = Some(string.clone().unbind());
-        }
-        Ok(string)
-    }
-
-    fn latin1<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        self.get(py, bytes, |bytes| Ok(sys::latin1(py, bytes)?.into_any()))
-    }
+    /// The one used last is the first.
+    moulds: Vec<Mould>,
+    latest: [Shape; LATEST],
+    turn: usize,
 }
 
 /// What belongs to one request beside its head.
@@ -99,104 +58,71 @@ impl Drawer {
         Ok(Self {
             constant: constant.unbind(),
             names: HashMap::new(),
-            variables: Vec::new(),
-            process_group: Text::default(),
-            application_group: Text::default(),
-            callable: Text::default(),
-            handler: Text::default(),
+            moulds: Vec::new(),
+            latest: [Shape::EMPTY; LATEST],
+            turn: 0,
         })
     }
 
-    /// Builds the environ, and says whether the request is a HEAD. What the worker says goes over what
-    /// `SetEnv` may have said.
+    /// Builds the environ, and says whether the request is a HEAD.
     pub(crate) fn environ<'py>(
         &mut self,
         py: Python<'py>,
         head: &RequestHead,
         particulars: &Particulars<'_, 'py>,
     ) -> PyResult<(Bound<'py, PyDict>, bool)> {
-        let environ = PyDict::new(py);
-        let mut head_only = false;
-        for (at, (name, value)) in head.environ().enumerate() {
+        let (mut shape, mut head_only) = (Shape::EMPTY, false);
+        for (name, value) in variables(head) {
+            shape = shape.with(name);
             if name == b"REQUEST_METHOD" {
                 head_only = value == b"HEAD";
             }
-            self.set_variable(&environ, at, name, value)?;
         }
-        environ.update(self.constant.bind(py).as_mapping())?;
-        self.paths(&environ)?;
-        let scheme = if head.https { intern!(py, "https") } else { intern!(py, "http") };
-        environ.set_item(intern!(py, "wsgi.url_scheme"), scheme)?;
-        environ.set_item(intern!(py, "wsgi.input"), particulars.input)?;
-        environ.set_item(intern!(py, "wsgi.errors"), particulars.errors)?;
-        let texts = [
-            (intern!(py, "mod_wsgi.process_group"), &mut self.process_group, head.process_group()),
-            (
-                intern!(py, "mod_wsgi.application_group"),
-                &mut self.application_group,
-                head.application_group(),
-            ),
-        ];
-        for (key, text, bytes) in texts {
-            environ.set_item(key, text.latin1(py, bytes)?)?;
-        }
-        let texts = [
-            (intern!(py, "mod_wsgi.callable_object"), &mut self.callable, head.callable()),
-            (intern!(py, "mod_wsgi.request_handler"), &mut self.handler, head.handler()),
-        ];
-        for (key, text, characters) in texts {
-            let make = |_: &[u8]| characters.into_bound_py_any(py);
-            environ.set_item(key, text.get(py, characters.as_bytes(), make)?)?;
-        }
-        environ.set_item(intern!(py, "mod_wsgi.request_start"), seconds(head.request_start))?;
-        environ.set_item(intern!(py, "mod_wsgi.queue_start"), seconds(head.queue_start))?;
-        environ.set_item(intern!(py, "mod_wsgi.daemon_start"), particulars.daemon_start)?;
-        environ.set_item(intern!(py, "mod_wsgi.application_start"), now())?;
+        let environ = match self.moulds.iter().position(|mould| mould.fits(shape, variables(head))) {
+            Some(at) => {
+                self.moulds[..=at].rotate_right(1);
+                self.moulds[0].fill(py, variables(head))?
+            }
+            None => self.build(py, head, shape)?,
+        };
+        set_particulars(&environ, head, particulars)?;
         Ok((environ, head_only))
     }
 
-    /// Sets the variable at this place of the head.
-    fn set_variable(
+    /// Builds what can be moulded, and a mould of it if it is worth one. What the worker says goes over
+    /// what `SetEnv` may have said.
+    fn build<'py>(
         &mut self,
-        environ: &Bound<'_, PyDict>,
-        at: usize,
-        name: &[u8],
-        value: &[u8],
-    ) -> PyResult<()> {
-        let py = environ.py();
-        if self.variables.get(at).is_none_or(|variable| *variable.name != *name) {
+        py: Python<'py>,
+        head: &RequestHead,
+        shape: Shape,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let environ = PyDict::new(py);
+        let mut set = Vec::new();
+        for (name, value) in variables(head) {
             let key = self.name(py, name)?;
-            if at > self.variables.len() || at >= REMEMBERED {
-                return environ.set_item(key, string(py, name, value)?);
-            }
-            let variable = Variable { name: name.into(), key: key.unbind(), value: Text::default() };
-            match self.variables.get_mut(at) {
-                Some(other) => *other = variable,
-                None => self.variables.push(variable),
-            }
+            environ.set_item(&key, string(py, name, value)?)?;
+            set.push((key, name, value));
         }
-        let variable = &mut self.variables[at];
-        let key = variable.key.bind(py);
-        if is_clients(name) {
-            // It may be a secret, which nobody keeps longer than the request.
-            return environ.set_item(key, sys::latin1(py, value)?);
+        let constant = self.constant.bind(py);
+        environ.update(constant.as_mapping())?;
+        // A name that came twice, or is a constant's, could not be filled in one by one.
+        let distinct = environ.len() == set.len() + constant.len();
+        if distinct && set.len() <= MOULDED && self.comes_again(shape) {
+            let mould = Mould::of(shape, &environ, set, &fleeting(py))?;
+            self.moulds.truncate(MOULDS - 1);
+            self.moulds.insert(0, mould);
         }
-        environ.set_item(key, variable.value.get(py, value, |value| string(py, name, value))?)
+        Ok(environ)
     }
 
-    /// The paths as they are before an application rewrites them.
-    fn paths(&self, environ: &Bound<'_, PyDict>) -> PyResult<()> {
-        let py = environ.py();
-        for (copy, of) in [
-            (intern!(py, "mod_wsgi.script_name"), intern!(py, "SCRIPT_NAME")),
-            (intern!(py, "mod_wsgi.path_info"), intern!(py, "PATH_INFO")),
-        ] {
-            match environ.get_item(of)? {
-                Some(path) => environ.set_item(copy, path)?,
-                None => environ.set_item(copy, intern!(py, ""))?,
-            }
+    fn comes_again(&mut self, shape: Shape) -> bool {
+        if self.latest.contains(&shape) {
+            return true;
         }
-        Ok(())
+        self.latest[self.turn] = shape;
+        self.turn = (self.turn + 1) % LATEST;
+        false
     }
 
     fn name<'py>(&mut self, py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
@@ -211,15 +137,76 @@ impl Drawer {
     }
 }
 
-/// Does the client say what this variable is?
-fn is_clients(name: &[u8]) -> bool {
+/// The head's variables and the texts beside them, which make up most of an environ.
+fn variables(head: &RequestHead) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let scheme: &[u8] = if head.https { b"https" } else { b"http" };
+    let beside: [(&[u8], &[u8]); 5] = [
+        (b"mod_wsgi.process_group", head.process_group()),
+        (b"mod_wsgi.application_group", head.application_group()),
+        (CALLABLE_OBJECT, head.callable().as_bytes()),
+        (REQUEST_HANDLER, head.handler().as_bytes()),
+        (b"wsgi.url_scheme", scheme),
+    ];
+    head.environ().chain(beside)
+}
+
+const CALLABLE_OBJECT: &[u8] = b"mod_wsgi.callable_object";
+const REQUEST_HANDLER: &[u8] = b"mod_wsgi.request_handler";
+
+/// The keys of [`set_particulars`].
+fn fleeting(py: Python<'_>) -> [&Bound<'_, PyString>; 8] {
+    [
+        intern!(py, "wsgi.input"),
+        intern!(py, "wsgi.errors"),
+        intern!(py, "mod_wsgi.script_name"),
+        intern!(py, "mod_wsgi.path_info"),
+        intern!(py, "mod_wsgi.request_start"),
+        intern!(py, "mod_wsgi.queue_start"),
+        intern!(py, "mod_wsgi.daemon_start"),
+        intern!(py, "mod_wsgi.application_start"),
+    ]
+}
+
+/// Sets what is another object for each request.
+fn set_particulars<'py>(
+    environ: &Bound<'py, PyDict>,
+    head: &RequestHead,
+    particulars: &Particulars<'_, 'py>,
+) -> PyResult<()> {
+    let [input, errors, script_name, path_info, request, queue, daemon, application] = fleeting(environ.py());
+    environ.set_item(input, particulars.input)?;
+    environ.set_item(errors, particulars.errors)?;
+    copy_path(environ, script_name, intern!(environ.py(), "SCRIPT_NAME"))?;
+    copy_path(environ, path_info, intern!(environ.py(), "PATH_INFO"))?;
+    environ.set_item(request, seconds(head.request_start))?;
+    environ.set_item(queue, seconds(head.queue_start))?;
+    environ.set_item(daemon, particulars.daemon_start)?;
+    environ.set_item(application, now())
+}
+
+/// A path as it is before an application rewrites it.
+fn copy_path(
+    environ: &Bound<'_, PyDict>,
+    copy: &Bound<'_, PyString>,
+    of: &Bound<'_, PyString>,
+) -> PyResult<()> {
+    match environ.get_item(of)? {
+        Some(path) => environ.set_item(copy, path),
+        None => environ.set_item(copy, intern!(environ.py(), "")),
+    }
+}
+
+/// Does the client say what this variable is? Then it may be a secret, which nobody keeps for longer than
+/// its request.
+pub(crate) fn is_clients(name: &[u8]) -> bool {
     name.starts_with(b"HTTP_") || name.ends_with(b"QUERY_STRING") || name == b"REQUEST_URI"
 }
 
 /// A variable's value: file names as Python has them, everything else as PEP 3333 has bytes.
-fn string<'py>(py: Python<'py>, name: &[u8], value: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn string<'py>(py: Python<'py>, name: &[u8], value: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     match name {
         b"DOCUMENT_ROOT" | b"SCRIPT_FILENAME" => OsStr::from_bytes(value).into_bound_py_any(py),
+        CALLABLE_OBJECT | REQUEST_HANDLER => String::from_utf8_lossy(value).into_bound_py_any(py),
         _ => Ok(sys::latin1(py, value)?.into_any()),
     }
 }

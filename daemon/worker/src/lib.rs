@@ -27,6 +27,7 @@ mod kept;
 mod length;
 mod life;
 mod lines;
+mod mould;
 mod outfit;
 mod python;
 mod request;
