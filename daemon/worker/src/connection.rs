@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     stream: UnixStream,
     seat: usize,
     kept: &'static Kept,
+    /// The thread that owns it reads on its own account.
+    unwatched: bool,
     input: BytesMut,
     out: Vec<u8>,
 }
@@ -58,7 +60,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// A new one that has been given a seat.
     pub(crate) fn new(stream: UnixStream, seat: usize, kept: &'static Kept) -> Self {
-        Self { stream, seat, kept, input: BytesMut::new(), out: Vec::new() }
+        Self { stream, seat, kept, unwatched: false, input: BytesMut::new(), out: Vec::new() }
     }
 
     /// Its place among the kept ones.
@@ -86,6 +88,23 @@ impl Connection {
                 other => other?,
             }
         }
+    }
+
+    /// Parts of a body are about to come, which nobody else need be woken for.
+    pub(crate) fn unwatch(&mut self) -> Result<(), Broken> {
+        if !self.unwatched {
+            self.kept.watch(self, false)?;
+            self.unwatched = true;
+        }
+        Ok(())
+    }
+
+    /// The request has ended. The connection comes back if the next may be there already.
+    pub(crate) fn rest(mut self) -> Result<Option<Connection>, Broken> {
+        if std::mem::take(&mut self.unwatched) {
+            self.kept.watch(&self, true)?;
+        }
+        Ok(self.kept.rest(self))
     }
 
     /// The next frame, waited for.

@@ -1,6 +1,11 @@
 //! The kept connections and the door they come through, as one epoll set that all request threads
 //! wait on. Each event is handed to one thread, which owns the connection until it rests again.
 //!
+//! Connections are watched edge-triggered, so that nothing has to be armed for the next request. What
+//! comes while a thread owns the connection is that thread's: whoever is woken by it only leaves word,
+//! and the owner looks once more before it lets the connection rest. A thread that pulls a body is
+//! about to be sent much, and turns the watch off for as long.
+//!
 //! Seats bound how many connections there are. Resting ones are in their seat; one that a thread works
 //! on has left it empty but reserved. When the worker stops, the door and every connection are shut
 //! for reading: what had arrived is served like ever, then each reads its end, and the room empties.
@@ -55,6 +60,8 @@ pub(crate) struct Kept {
 #[derive(Debug)]
 struct Seats {
     resting: Vec<Option<Connection>>,
+    /// Something came while a thread owned the seat's connection.
+    news: Vec<bool>,
     free: Vec<usize>,
     /// Where to look first for somebody to send away.
     turn: usize,
@@ -68,8 +75,12 @@ impl Kept {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         epoll.add(&door, once(DOOR))?;
-        let seats =
-            Seats { resting: (0..SEATS).map(|_| None).collect(), free: (0..SEATS).rev().collect(), turn: 0 };
+        let seats = Seats {
+            resting: (0..SEATS).map(|_| None).collect(),
+            news: vec![false; SEATS],
+            free: (0..SEATS).rev().collect(),
+            turn: 0,
+        };
         Ok(Self {
             epoll,
             bell,
@@ -97,8 +108,7 @@ impl Kept {
                 DOOR => return Ok(Event::Door),
                 seat => {
                     let seat = usize::try_from(seat).unwrap_or(usize::MAX);
-                    let resting = locked(&self.seats).resting.get_mut(seat).and_then(Option::take);
-                    if let Some(connection) = resting {
+                    if let Some(connection) = locked(&self.seats).take(seat) {
                         return Ok(Event::Readable(connection));
                     }
                 }
@@ -141,9 +151,7 @@ impl Kept {
         self.crowded.store(false, Ordering::Relaxed);
         self.numbers[seat].store(stream.as_raw_fd(), Ordering::Release);
         let connection = Connection::new(stream, seat, self);
-        // Added while deaf, so that all that follows is the same for new and old connections.
-        let deaf = EpollEvent::new(EpollFlags::EPOLLONESHOT, seat as u64);
-        if let Err(e) = self.epoll.add(&connection, deaf) {
+        if let Err(e) = self.epoll.add(&connection, watched(seat)) {
             journal::note(&format!("a connection cannot be watched: {e}"));
             return None;
         }
@@ -175,28 +183,34 @@ impl Kept {
         }
     }
 
-    /// Puts a connection back into its seat until it is readable again.
-    pub(crate) fn rest(&self, connection: Connection) {
+    /// Puts a connection back into its seat until it is readable again, or gives it back since it is
+    /// already.
+    pub(crate) fn rest(&self, connection: Connection) -> Option<Connection> {
         let seat = connection.seat();
-        // The lock is held until the connection is watched: until then it may be neither taken nor
-        // missed by `stop`.
         let mut seats = locked(&self.seats);
         if self.stopping.load(Ordering::Acquire) {
             connection.close_reading();
         }
-        let watched = self.epoll.modify(&connection, &mut once(seat as u64));
-        if watched.is_ok() {
-            seats.resting[seat] = Some(connection);
-        } else {
-            drop(seats);
-            drop(connection);
+        if std::mem::take(&mut seats.news[seat]) {
+            return Some(connection);
         }
+        seats.resting[seat] = Some(connection);
+        None
+    }
+
+    /// Turns the watch on a connection off or on again; what has come in between counts as just come.
+    pub(crate) fn watch(&self, connection: &Connection, on: bool) -> io::Result<()> {
+        let seat = connection.seat();
+        let mut event = if on { watched(seat) } else { EpollEvent::new(EpollFlags::empty(), seat as u64) };
+        Ok(self.epoll.modify(connection, &mut event)?)
     }
 
     /// A connection is about to close.
     pub(crate) fn vacate(&self, seat: usize) {
         self.numbers[seat].store(-1, Ordering::Release);
-        locked(&self.seats).free.push(seat);
+        let mut seats = locked(&self.seats);
+        seats.news[seat] = false;
+        seats.free.push(seat);
     }
 
     /// Takes nothing new. What has arrived is still served.
@@ -230,6 +244,20 @@ impl Kept {
         let kept = self.numbers.iter().map(|number| number.load(Ordering::Acquire));
         own.into_iter().chain(kept).filter(|&number| number >= 0).for_each(sys::close_in_child);
     }
+}
+
+impl Seats {
+    /// Takes the connection that rests at a seat, or leaves word for the thread that owns it.
+    fn take(&mut self, seat: usize) -> Option<Connection> {
+        let resting = self.resting.get_mut(seat)?.take();
+        self.news[seat] |= resting.is_none();
+        resting
+    }
+}
+
+/// How a seat's connection is watched.
+fn watched(seat: usize) -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, seat as u64)
 }
 
 /// One event, then deaf until armed again: so that one thread has it.

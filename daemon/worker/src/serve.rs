@@ -46,10 +46,8 @@ fn panicked(what: &str) -> Ending {
 fn next(worker: &'static Worker, mut served: Option<Served>) -> Option<Request> {
     loop {
         let step = catch_unwind(AssertUnwindSafe(|| {
-            if let Some((talk, ending)) = served.take() {
-                settle(worker, &talk, &ending);
-            }
-            wait(worker)
+            let settled = served.take().and_then(|(talk, ending)| settle(&talk, &ending));
+            wait(worker, settled)
         }));
         match step {
             Ok(Wait::Request(request)) => return Some(*request),
@@ -59,10 +57,16 @@ fn next(worker: &'static Worker, mut served: Option<Served>) -> Option<Request> 
     }
 }
 
-fn settle(worker: &Worker, talk: &Talk, ending: &Ending) {
-    if let Some(connection) = talk.take().and_then(|conversation| conversation.settle(ending)) {
-        worker.kept.rest(connection);
-    }
+/// Ends a request. Its connection comes back if the next may have arrived on it already.
+fn settle(talk: &Talk, ending: &Ending) -> Option<Connection> {
+    rest(talk.take()?.settle(ending)?)
+}
+
+fn rest(connection: Connection) -> Option<Connection> {
+    connection.rest().unwrap_or_else(|broken| {
+        journal::note(&format!("a connection ends: it cannot be watched: {broken}"));
+        None
+    })
 }
 
 enum Wait {
@@ -70,9 +74,17 @@ enum Wait {
     Leave,
 }
 
-fn wait(worker: &'static Worker) -> Wait {
+fn wait(worker: &'static Worker, mut readable: Option<Connection>) -> Wait {
     loop {
-        let connection = match worker.kept.wait() {
+        if let Some(connection) = readable.take() {
+            match receive(worker, connection) {
+                Received::Request(request) => return Wait::Request(request),
+                Received::Again(connection) => readable = Some(connection),
+                Received::Nothing => {}
+            }
+            continue;
+        }
+        readable = match worker.kept.wait() {
             Ok(Event::Readable(connection)) => Some(connection),
             Ok(Event::Door) => worker.kept.welcome(),
             Ok(Event::Bell) => return Wait::Leave,
@@ -81,14 +93,20 @@ fn wait(worker: &'static Worker) -> Wait {
                 return Wait::Leave;
             }
         };
-        if let Some(request) = connection.and_then(|connection| receive(worker, connection)) {
-            return Wait::Request(Box::new(request));
-        }
     }
 }
 
+/// What there was on a connection.
+enum Received {
+    Request(Box<Request>),
+    /// More has come meanwhile.
+    Again(Connection),
+    /// It rests, or has ended.
+    Nothing,
+}
+
 /// A request, if all of its head is there. Otherwise the connection rests, or ends.
-fn receive(worker: &'static Worker, mut connection: Connection) -> Option<Request> {
+fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
     match connection.head() {
         Ok(Some(head)) => {
             let daemon_start = environ::now();
@@ -99,12 +117,16 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Option<Reques
             match Conversation::new(connection, head.body_complete, counted) {
                 Ok(conversation) => {
                     let talk = Arc::new(Talk::new(conversation));
-                    return Some(Request { talk, head, daemon_start });
+                    return Received::Request(Box::new(Request { talk, head, daemon_start }));
                 }
                 Err(broken) => journal::note(&format!("a connection ends: {broken}")),
             }
         }
-        Ok(None) => worker.kept.rest(connection),
+        Ok(None) => {
+            if let Some(connection) = rest(connection) {
+                return Received::Again(connection);
+            }
+        }
         Err(Broken::Closed) => {}
         Err(broken) => {
             journal::note(&format!("a connection ends: {broken}"));
@@ -114,5 +136,5 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Option<Reques
             }
         }
     }
-    None
+    Received::Nothing
 }

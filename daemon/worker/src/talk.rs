@@ -215,6 +215,7 @@ impl Conversation {
 
     fn fetch(&mut self, max: u32) -> Result<Part, Broken> {
         self.put(Kind::BodyWanted, &BodyWanted { max }.encode())?;
+        self.connection.unwatch()?;
         self.connection.flush()?;
         let frame = self.connection.frame()?;
         self.exchange.step(frame.kind)?;
