@@ -4,6 +4,7 @@
 use crate::sys;
 use bytes::BytesMut;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -19,6 +20,7 @@ const READ_ROOM: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Channel {
     stream: UnixStream,
+    patience: PollTimeout,
     input: BytesMut,
     descriptor: Option<OwnedFd>,
 }
@@ -68,9 +70,9 @@ impl Channel {
     /// Speaks frames over a connected socket.
     pub fn over(stream: UnixStream, timeout: Duration) -> io::Result<Self> {
         let timeout = (!timeout.is_zero()).then_some(timeout);
-        stream.set_read_timeout(timeout)?;
         stream.set_write_timeout(timeout)?;
-        Ok(Self { stream, input: BytesMut::new(), descriptor: None })
+        let patience = timeout.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX));
+        Ok(Self { stream, patience, input: BytesMut::new(), descriptor: None })
     }
 
     /// Sends bytes, all of them.
@@ -109,7 +111,24 @@ impl Channel {
             if let Some(frame) = frame::take(&mut self.input)? {
                 return Ok(frame);
             }
-            self.fill(MsgFlags::empty())?;
+            self.wait()?;
+            match self.fill(MsgFlags::MSG_DONTWAIT) {
+                Err(ReceiveError::Silent) => {}
+                other => other?,
+            }
+        }
+    }
+
+    /// Waits until there is something to receive. Not by receiving: the kernel wakes a sleeping receiver
+    /// also when its peer has read what it was sent, which here is long before the answer.
+    fn wait(&self) -> Result<(), ReceiveError> {
+        loop {
+            match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], self.patience) {
+                Ok(0) => return Err(ReceiveError::Silent),
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            }
         }
     }
 
