@@ -21,7 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the daemon in the foreground. Its configuration comes from httpd, over a socket.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Serves one application with an httpd of its own. Needs neither root nor a configuration.
     Serve(serve::Arguments),
 }
@@ -55,7 +55,7 @@ pub struct RunArguments {
 /// The program.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(arguments) => run::main(arguments),
+        Command::Run(arguments) => run::main(*arguments),
         Command::Serve(arguments) => serve::main(arguments),
     }
 }

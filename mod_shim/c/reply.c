@@ -166,6 +166,13 @@ static void truncate_(void *r_)
     pass_with(r, apr_bucket_eos_create(alloc));
 }
 
+/* Headers for errors are those that an ErrorDocument keeps. */
+static void retry_after(void *r_, uint32_t seconds)
+{
+    request_rec *r = r_;
+    apr_table_setn(r->err_headers_out, "Retry-After", apr_psprintf(r->pool, "%u", (unsigned)seconds));
+}
+
 static void log_(void *r_, int level, const char *text, size_t length)
 {
     request_rec *r = r_;
@@ -220,6 +227,7 @@ const shim_door wsgid_door = {
     .pass = pass,
     .finish = finish,
     .truncate = truncate_,
+    .retry_after = retry_after,
     .log = log_,
     .server_name = server_name,
     .port = port,

@@ -56,6 +56,9 @@ typedef struct {
     /* The same, and the client is made to see that the response is not whole. */
     void (*truncate)(void *r);
 
+    /* Tells the client when to try again: for whatever error page serve's status leads to. */
+    void (*retry_after)(void *r, uint32_t seconds);
+
     /* One line for the error log of the request's virtual host; levels are syslog's. */
     void (*log)(void *r, int level, const char *text, size_t length);
 

@@ -6,17 +6,22 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::pool::Pool;
+use crate::pool::{Found, Pool, Waiting};
 use crate::runtime::{PoolName, Runtime};
 use crate::sys;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
-use wsgid_proto::board::{Claim, PoolState, Search};
+use wsgid_proto::board::{Claim, PoolState, Standing};
 use wsgid_proto::options::ProcessGroup;
 
-/// Between two questions to the daemon.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest sleep, and the time between two questions to the daemon.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// The first sleep; each one that nobody ends is twice as long as the last. After each, what dead Apache
+/// children had in hand is given back: httpd takes a while to bury them.
+const FIRST_SLEEP: Duration = Duration::from_millis(50);
+/// Who has waited for so long, and was woken in vain, is no longer overtaken. Where requests are so short
+/// that it would cost to wait for whoever is being woken, few queue for this long.
+const HUNGRY_AFTER: Duration = Duration::from_millis(20);
 /// Between two attempts to reach a daemon or worker that refuses.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -48,7 +53,7 @@ pub struct Delivered {
 
 /// Delivers the head, waiting as long as the group's options allow.
 pub fn deliver(runtime: &Runtime, errand: &Errand<'_>) -> Result<Delivered, Fault> {
-    Quest { runtime, errand, queued: None, troubled: None }.run()
+    Quest { runtime, errand, queued: None, troubled: None, wait: None }.run()
 }
 
 /// A request that looks for a thread.
@@ -60,6 +65,26 @@ struct Quest<'a> {
     /// Since when there has been nobody to queue for. Time in the queue does not count: a request that
     /// queued for long may still wait for the next worker when the last one dies.
     troubled: Option<Instant>,
+    /// Its place among those who wait, unless it has just come or has just been served.
+    wait: Option<Wait>,
+}
+
+/// A wait, from the first sleep to the thread that ends it.
+struct Wait {
+    pool: u64,
+    waiting: Waiting,
+    since: Instant,
+    /// The next sleep.
+    sleep: Duration,
+    /// It has slept at least once.
+    slept: bool,
+}
+
+/// What one attempt came to.
+enum Step {
+    Delivered(Channel, Claim),
+    /// To be tried again, with this pool.
+    Again(Arc<Pool>),
 }
 
 impl Quest<'_> {
@@ -69,33 +94,56 @@ impl Quest<'_> {
             None => self.open()?,
         };
         loop {
-            let board = pool.board();
-            let (word, seen) = board.freed();
-            pool = match board.claim() {
-                Search::Claimed(claim) => {
-                    match pool.deliver(claim, self.errand.head, self.errand.socket_timeout) {
-                        Ok(channel) => return Ok(Delivered { channel, claim, pool }),
-                        Err(_) => {
-                            pool.release(claim);
-                            self.try_another(&pool)?
-                        }
-                    }
-                }
-                Search::Crowded => {
-                    self.troubled = None;
-                    let left = self.queue_time_left()?;
-                    self.grow(&pool);
-                    self.wait(&pool, (word, seen), left)
-                }
-                Search::NoneReady => match board.pool_state() {
-                    PoolState::Failing => return Err(Fault::Failing(self.errand.group.name.clone())),
-                    PoolState::Closed => self.try_another(&pool)?,
-                    PoolState::Open => {
-                        let left = self.connect_time_left()?;
-                        self.wait(&pool, (word, seen), left)
-                    }
-                },
+            pool = match self.attempt(&pool)? {
+                Step::Delivered(channel, claim) => return Ok(Delivered { channel, claim, pool }),
+                Step::Again(next) => next,
             };
+        }
+    }
+
+    fn attempt(&mut self, pool: &Arc<Pool>) -> Result<Step, Fault> {
+        // What is freed from here on ends the sleep that may follow.
+        let seen = pool.board().freed().1;
+        let next = match pool.claim(self.standing()) {
+            Found::Thread(hold) => {
+                self.wait = None;
+                match hold.deliver(self.errand.head, self.errand.socket_timeout) {
+                    Ok((channel, claim)) => return Ok(Step::Delivered(channel, claim)),
+                    Err(_) => self.try_another(pool)?,
+                }
+            }
+            Found::Crowded => {
+                self.troubled = None;
+                self.grow(pool);
+                self.queue(pool, seen)?
+            }
+            Found::NoneReady => match pool.board().pool_state() {
+                PoolState::Failing => return Err(Fault::Failing(self.errand.group.name.clone())),
+                PoolState::Closed => self.try_another(pool)?,
+                PoolState::Open => {
+                    let left = self.connect_time_left()?;
+                    self.wait(pool, seen, left, u32::MAX)?
+                }
+            },
+        };
+        Ok(Step::Again(next))
+    }
+
+    fn standing(&self) -> Standing {
+        if self.wait.as_ref().is_some_and(|wait| wait.slept) { Standing::Waiter } else { Standing::Newcomer }
+    }
+
+    /// Waits for a thread of a busy pool, if the queue has room. Whoever is in it stays in it.
+    fn queue(&mut self, pool: &Arc<Pool>, seen: u32) -> Result<Arc<Pool>, Fault> {
+        let most = if self.queued.is_some() { u32::MAX } else { self.errand.group.queue_size };
+        match self.queue_time_left() {
+            Ok(left) => self.wait(pool, seen, left, most),
+            Err(fault) => {
+                // It may have been woken in this very moment, instead of somebody who can use that.
+                self.wait = None;
+                pool.wake();
+                Err(fault)
+            }
         }
     }
 
@@ -109,18 +157,39 @@ impl Quest<'_> {
         Ok(pool)
     }
 
-    /// Sleeps until something on the board changed, and after a long sleep asks the daemon whether this
-    /// is still the board.
-    fn wait(&self, pool: &Arc<Pool>, (word, seen): (&AtomicU64, u32), left: Duration) -> Arc<Pool> {
-        let guard = pool.board().wait_guard();
-        let before = Instant::now();
-        sys::futex_wait(word, seen, left.min(ASK_AGAIN));
-        drop(guard);
-        if before.elapsed() < ASK_AGAIN {
-            return pool.clone();
+    /// Sleeps until something on the board changes, unless so many do already. After a sleep that nobody
+    /// ended the dead are healed, and after a long one the daemon is asked whether this is still the board.
+    fn wait(&mut self, pool: &Arc<Pool>, seen: u32, left: Duration, most: u32) -> Result<Arc<Pool>, Fault> {
+        if self.wait.as_ref().is_none_or(|wait| wait.pool != pool.id) {
+            let Some(waiting) = pool.enqueue(most) else { return Err(self.queue_full()) };
+            let since = Instant::now();
+            self.wait = Some(Wait { pool: pool.id, waiting, since, sleep: FIRST_SLEEP, slept: false });
+            // What was freed before it was announced woke nobody: look once more.
+            return Ok(pool.clone());
+        }
+        let Some(wait) = &mut self.wait else { return Ok(pool.clone()) };
+        if wait.slept && wait.since.elapsed() >= HUNGRY_AFTER {
+            wait.waiting.hunger();
+        }
+        let (before, sleep) = (Instant::now(), wait.sleep);
+        sys::futex_wait(pool.board().freed().0, seen, left.min(sleep));
+        wait.slept = true;
+        if before.elapsed() < sleep {
+            return Ok(pool.clone());
+        }
+        pool.heal();
+        wait.sleep = (sleep * 2).min(LONGEST_SLEEP);
+        if sleep < LONGEST_SLEEP {
+            return Ok(pool.clone());
         }
         // A daemon that is away for a moment is no reason to leave the queue.
-        self.runtime.open(self.errand.name, self.errand.script, false).unwrap_or_else(|_| pool.clone())
+        let asked = self.runtime.open(self.errand.name, self.errand.script, false);
+        Ok(asked.unwrap_or_else(|_| pool.clone()))
+    }
+
+    fn queue_full(&self) -> Fault {
+        let ProcessGroup { name, queue_size, .. } = self.errand.group;
+        Fault::QueueFull { group: name.clone(), size: *queue_size }
     }
 
     /// Opens the pool. A daemon that was there before is waited for: it is being restarted.

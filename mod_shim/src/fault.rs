@@ -62,6 +62,16 @@ pub enum Fault {
     /// Workers end as fast as they start.
     #[error("The workers of process group '{0}' do not start; the log of wsgid says why")]
     Failing(String),
+    /// So many wait already that one more would wait for nothing.
+    #[error(
+        "All threads of process group '{group}' are busy, and {size} requests (queue-size) wait for one already"
+    )]
+    QueueFull {
+        /// The process group.
+        group: String,
+        /// How many may wait.
+        size: u32,
+    },
     /// Every thread stayed busy.
     #[error(
         "No thread of process group '{group}' came free within {seconds} seconds (queue-timeout, or socket-timeout where that is 0)"
@@ -124,10 +134,27 @@ impl Fault {
             | Fault::NotConfigured(_)
             | Fault::Overloaded(_)
             | Fault::NoWorker { .. }
-            | Fault::Failing(_) => 503,
+            | Fault::Failing(_)
+            | Fault::QueueFull { .. } => 503,
             Fault::WorkerDied { .. } | Fault::Protocol { .. } => 502,
             Fault::QueueTimeout { .. } | Fault::WorkerSilent { .. } => 504,
             Fault::BodyFailed(answer) => u16::try_from(*answer).unwrap_or(400),
+        }
+    }
+
+    /// Seconds after which the client may well try again (RFC 9110, 10.2.3), where the trouble is one that
+    /// passes by itself.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            // The next thread comes free before long, but not for everybody who was turned away.
+            Fault::QueueFull { .. } | Fault::QueueTimeout { .. } => Some(5),
+            // A worker, or the daemon, is being started.
+            Fault::NoWorker { .. } | Fault::DaemonAbsent { .. } | Fault::Overloaded(_) => Some(10),
+            // httpd offers its configuration every ten seconds.
+            Fault::NotConfigured(_) => Some(15),
+            // The longest pause between two attempts to start a worker.
+            Fault::Failing(_) => Some(30),
+            _ => None,
         }
     }
 

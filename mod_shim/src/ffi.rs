@@ -304,6 +304,9 @@ unsafe extern "C" fn serve(runtime: *const c::shim_runtime, ask: *const c::shim_
             Ok(()) => 0,
             Err(fault) => {
                 crate::serve::log(&mut door, &fault);
+                if let Some(seconds) = fault.retry_after() {
+                    door.retry_after(seconds);
+                }
                 fault.answer()
             }
         }
@@ -362,6 +365,10 @@ impl<'a> HttpdDoor<'a> {
     unsafe fn new(raw: &'a c::shim_ask) -> Self {
         // SAFETY: the caller's promise.
         Self { r: raw.r, door: unsafe { &*raw.door }, held: Vec::new() }
+    }
+
+    fn retry_after(&mut self, seconds: u32) {
+        call!(self.retry_after(seconds) else ());
     }
 
     fn client(&mut self, reached: c_int) -> Result<(), ClientGone> {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! * [`door`]: what a request may ask of httpd, as a trait, so that tests need none
-//! * [`pool`], [`broker`], [`channel`]: a child's view of the workers, and its kept connections
+//! * [`pool`], [`broker`], [`channel`], [`kept`]: a child's view of the workers, and its kept connections
 //! * [`fault`]: everything that can go wrong, with its status and its words
 //!
 //! Nothing here starts a thread, and nothing is open when httpd forks.
@@ -22,6 +22,7 @@ pub mod draft;
 pub mod environ;
 pub mod fault;
 mod ffi;
+pub mod kept;
 pub mod pool;
 pub mod relay;
 pub mod runtime;

@@ -2,15 +2,16 @@
 
 use crate::broker::Opened;
 use crate::channel::{Channel, ReceiveError};
+use crate::kept::Kept;
 use crate::sys::{self, Mapping};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use wsgid_proto::board::{Board, Claim, SlotState};
+use wsgid_proto::board::{Board, Claim, Entry, Queued, Row, Search, SlotState, Standing};
 use wsgid_proto::broker::worker_socket;
-
-/// Connections kept open to all workers of a pool; a child with more threads than this reconnects.
-const KEPT: usize = 256;
 
 /// A worker that was asked for needs a moment before it takes load off the others.
 const BETWEEN_GROWTHS: Duration = Duration::from_millis(100);
@@ -22,14 +23,10 @@ pub struct Pool {
     pub id: u64,
     socket_dir: PathBuf,
     mapping: Mapping,
-    kept: Mutex<Vec<Kept>>,
+    /// Where this process writes down what it has in hand.
+    row: Option<Row>,
+    kept: Kept,
     grown: Mutex<Option<Instant>>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    claim: Claim,
-    channel: Channel,
 }
 
 /// A head that reached nobody.
@@ -37,14 +34,31 @@ struct Kept {
 #[error("the worker could not be reached: {0}")]
 pub struct NotDelivered(ReceiveError);
 
+/// What looking for a thread came to.
+#[derive(Debug)]
+pub enum Found<'p> {
+    /// A thread.
+    Thread(Hold<'p>),
+    /// There are workers, and none is free.
+    Crowded,
+    /// There is no worker.
+    NoneReady,
+}
+
 impl Pool {
-    /// From the daemon's answer.
+    /// From the daemon's answer, once in a process for each pool. What earlier processes have left
+    /// undone on the board is put in order.
     pub fn new(opened: Opened) -> Self {
+        let board = Board::open(opened.mapping.words()).unwrap_or_else(|_| Board::none());
+        // A row under our own number is that of a process that had it before.
+        heal(board, |pid| pid != std::process::id() && lives(pid));
+        let (row, kept) = (board.join(std::process::id()), Kept::new(board.slots()));
         Self {
             id: opened.pool.pool,
             socket_dir: opened.pool.socket_dir.into(),
             mapping: opened.mapping,
-            kept: Mutex::default(),
+            row,
+            kept,
             grown: Mutex::default(),
         }
     }
@@ -71,19 +85,50 @@ impl Pool {
         (0..board.slots()).filter(|&n| board.slot(n).is_some_and(|s| s.state != SlotState::Empty)).count()
     }
 
-    /// Gives back a claim that reached no worker.
+    /// Looks for a free thread.
+    pub fn claim(&self, standing: Standing) -> Found<'_> {
+        match self.board().claim(self.row, standing) {
+            Search::Claimed(claim, entry) => Found::Thread(Hold { pool: Some(self), claim, entry }),
+            Search::Crowded => Found::Crowded,
+            Search::NoneReady => Found::NoneReady,
+        }
+    }
+
+    /// Gives back the claim of a head that was sent and that no worker has read.
     pub fn release(&self, claim: Claim) {
+        self.give_back(claim, None);
+    }
+
+    fn give_back(&self, claim: Claim, entry: Option<Entry>) {
         let board = self.board();
-        board.release(claim);
+        if board.release(claim, entry) {
+            sys::futex_wake(board.freed().0);
+        }
+    }
+
+    /// Gives back what dead Apache children had in hand.
+    pub fn heal(&self) {
+        heal(self.board(), lives);
+    }
+
+    /// Wakes one of those who wait: whoever may have been woken and can't use it passes it on.
+    pub fn wake(&self) {
+        let board = self.board();
         if board.has_waiters() {
             sys::futex_wake(board.freed().0);
         }
     }
 
+    /// Joins those who wait, unless so many do already.
+    pub fn enqueue(self: &Arc<Self>, most: u32) -> Option<Waiting> {
+        let queued = self.board().enqueue(self.row, most)?;
+        Some(Waiting { pool: self.clone(), queued: Some(queued) })
+    }
+
     /// Sends a head to the claimed worker: over kept connections first, the stale ones among which
     /// fail at once, then over a new one.
-    pub fn deliver(&self, claim: Claim, head: &[u8], timeout: Duration) -> Result<Channel, NotDelivered> {
-        while let Some(channel) = self.take_kept(claim) {
+    fn deliver(&self, claim: Claim, head: &[u8], timeout: Duration) -> Result<Channel, NotDelivered> {
+        while let Some(channel) = self.kept.take(claim) {
             if channel.send(head).is_ok() {
                 return Ok(channel);
             }
@@ -94,23 +139,73 @@ impl Pool {
         Ok(channel)
     }
 
-    fn take_kept(&self, claim: Claim) -> Option<Channel> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().rposition(|kept| kept.claim == claim)?;
-        Some(kept.swap_remove(at).channel)
-    }
-
-    /// Keeps a connection whose request has ended for the next one to the same worker. Connections
-    /// to workers that are gone are dropped on the way.
+    /// Keeps a connection whose request has ended for the next one to the same worker.
     pub fn keep(&self, claim: Claim, channel: Channel) {
-        let board = self.board();
-        let lives = |claim: Claim| {
-            board.slot(claim.slot).is_some_and(|s| s.serial == claim.serial && s.state == SlotState::Ready)
-        };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| lives(kept.claim));
-        if kept.len() < KEPT && channel.is_clean() && lives(claim) {
-            kept.push(Kept { claim, channel });
+        self.kept.keep(&self.board(), claim, channel, Instant::now());
+    }
+}
+
+/// Gives back what the dead had in hand, and wakes as many as that makes room for.
+fn heal(board: Board<'_>, is_alive: impl Fn(u32) -> bool) {
+    for _ in 0..board.heal(std::process::id(), is_alive) {
+        sys::futex_wake(board.freed().0);
+    }
+}
+
+/// Is there a process of this number? One of another user's counts.
+fn lives(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+}
+
+/// A claimed thread whose head is not sent yet. However this ends, the claim does not get lost: it is
+/// handed over with the head, or given back.
+#[derive(Debug)]
+pub struct Hold<'p> {
+    /// Whose it is; nobody's once it is handed over.
+    pool: Option<&'p Pool>,
+    claim: Claim,
+    entry: Option<Entry>,
+}
+
+impl Hold<'_> {
+    /// Sends the head. Once all of it is on its way, the claim is the worker's to give back.
+    pub fn deliver(mut self, head: &[u8], timeout: Duration) -> Result<(Channel, Claim), NotDelivered> {
+        let Some(pool) = self.pool else { return Err(NotDelivered(ReceiveError::Closed)) };
+        let channel = pool.deliver(self.claim, head, timeout)?;
+        pool.board().clear(self.entry);
+        self.pool = None;
+        Ok((channel, self.claim))
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool {
+            pool.give_back(self.claim, self.entry);
+        }
+    }
+}
+
+/// A request that waits, and is counted as long as this lives.
+#[derive(Debug)]
+pub struct Waiting {
+    pool: Arc<Pool>,
+    queued: Option<Queued>,
+}
+
+impl Waiting {
+    /// It has waited in vain for too long: newcomers leave a thread for it from now on.
+    pub fn hunger(&mut self) {
+        if let Some(queued) = &mut self.queued {
+            self.pool.board().hunger(queued);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(queued) = self.queued.take() {
+            self.pool.board().leave(queued);
         }
     }
 }

@@ -91,6 +91,7 @@ pub const RULES: &[OptionRule] = &[
     rule("connect-timeout", Seconds, Full),
     rule("socket-timeout", Seconds, Full),
     rule("queue-timeout", Seconds, Full),
+    rule("queue-size", COUNT, Full),
     rule("response-socket-timeout", Seconds, NotYet),
     rule("response-flush-delay", COUNT, Moot("blocks are sent when the worker has nothing more at hand")),
     rule("response-buffer-size", Number(65_536, u64::MAX), NotYet),
@@ -114,6 +115,11 @@ pub const RULES: &[OptionRule] = &[
     rule("newrelic-config-file", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
     rule("newrelic-environment", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
 ];
+
+/// More than an httpd has threads, as it is usually configured (`MaxRequestWorkers` is 400 by default): a
+/// configuration that was written for mod_wsgi, whose queue is httpd's threads, is never refused a wait.
+/// Still a bound, so that a pool that is stuck can't take every thread of a large httpd with it.
+const QUEUE_SIZE: u32 = 1000;
 
 /// What an option's name means; `None` for a name no mod_wsgi has had.
 pub fn find(name: &str) -> Option<&'static OptionRule> {
@@ -163,6 +169,8 @@ pub struct ProcessGroup {
     pub socket_timeout: u32,
     /// How long a request waits for a free thread; 0 is as long as for an answer.
     pub queue_timeout: u32,
+    /// How many requests of a pool may wait for a free thread; with 0 none does.
+    pub queue_size: u32,
     /// Connections that may wait to be accepted by a worker.
     pub listen_backlog: u32,
     /// RLIMIT_CPU; 0 is none.
@@ -199,6 +207,7 @@ impl ProcessGroup {
             connect_timeout: 15,
             socket_timeout: 0,
             queue_timeout: 0,
+            queue_size: QUEUE_SIZE,
             listen_backlog: 100,
             cpu_time_limit: 0,
             cpu_priority: 0,
@@ -315,6 +324,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "connect-timeout" => group.connect_timeout = checked.number as u32,
         "socket-timeout" => group.socket_timeout = checked.number as u32,
         "queue-timeout" => group.queue_timeout = checked.number as u32,
+        "queue-size" => group.queue_size = checked.number as u32,
         "listen-backlog" => group.listen_backlog = checked.number as u32,
         "cpu-time-limit" => group.cpu_time_limit = checked.number as u32,
         "cpu-priority" => group.cpu_priority = checked.signed as i32,

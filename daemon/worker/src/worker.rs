@@ -56,10 +56,12 @@ impl Worker {
         self.active.fetch_add(1, Ordering::AcqRel);
         let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.board.set_requests(self.claim.slot, begun);
+        self.board.begin(self.claim);
         (Duty { worker: self }, Active { worker: self })
     }
 
-    /// Is no request under way, and none promised by a shim that has claimed a thread?
+    /// Is no request under way, and none promised by a shim that has claimed a thread? Shims that have
+    /// died over such a promise are healed by shims: a worker need not live where it can see them.
     pub(crate) fn is_idle(&self) -> bool {
         let slot = self.board.slot(self.claim.slot);
         let claimed = slot.filter(|slot| slot.serial == self.claim.serial).map_or(0, |slot| slot.claimed);
@@ -91,8 +93,9 @@ pub(crate) struct Duty {
 
 impl Drop for Duty {
     fn drop(&mut self) {
-        self.worker.board.release(self.worker.claim);
-        self.worker.wake(1);
+        if self.worker.board.finish(self.worker.claim) {
+            sys::futex_wake(self.worker.board.freed().0, 1);
+        }
     }
 }
 

@@ -109,16 +109,28 @@ impl Scene {
         Says::Opened(POOL, self.shared.file.try_clone().unwrap())
     }
 
+    fn name(&self) -> PoolName {
+        PoolName { process: "site".into(), application: String::new() }
+    }
+
     fn runtime(&self) -> Runtime {
         let declared = DeclaredGroup { options: self.group.clone(), server: None };
         let groups = HashMap::from([("site".to_string(), declared)]);
         Runtime::new(self.directory.path().join("control.sock"), Configure::default(), groups)
     }
 
+    /// What the worker does when it has read a head, from its beginning to its end.
+    fn serve(&self, claim: Claim) {
+        let board = self.shared.board();
+        board.begin(claim);
+        if board.finish(claim) {
+            sys::futex_wake(board.freed().0);
+        }
+    }
+
     fn deliver(&self, runtime: &Runtime) -> Result<Delivered, Fault> {
-        let name = PoolName { process: "site".into(), application: String::new() };
         let errand = Errand {
-            name: &name,
+            name: &self.name(),
             group: &self.group,
             script: b"/a.wsgi",
             head: HEAD,
@@ -138,7 +150,7 @@ fn a_ready_worker_gets_the_head_and_keeps_its_connection() {
     let Delivered { channel, claim, pool } = scene.deliver(&runtime).unwrap();
     let (head, mut stream) = reports.recv().unwrap();
     assert_eq!(head, HEAD);
-    scene.shared.board().release(claim);
+    scene.serve(claim);
     pool.keep(claim, channel);
     // The second head comes over the same connection, which the worker need not accept again.
     scene.deliver(&runtime).unwrap();
@@ -156,7 +168,7 @@ fn a_retired_workers_connection_is_no_dead_end() {
     board.place(0, 1, SlotState::Ready, 2, 1);
     let runtime = scene.runtime();
     let Delivered { channel, claim, pool } = scene.deliver(&runtime).unwrap();
-    board.release(claim);
+    scene.serve(claim);
     pool.keep(claim, channel);
     // It reads no more, and still stands as ready: as in the moment before the board says so.
     let (_, stream) = first.recv().unwrap();
@@ -195,9 +207,156 @@ fn a_busy_pool_is_left_after_its_queue_timeout() {
     broker(scene.directory.path(), vec![scene.opened()]);
     let board = scene.shared.board();
     board.place(0, 1, SlotState::Ready, 1, 1);
-    board.claim();
-    assert_eq!(scene.deliver(&scene.runtime()).unwrap_err().status(), 504);
+    board.claim(None, Standing::Newcomer);
+    let fault = scene.deliver(&scene.runtime()).unwrap_err();
+    assert_eq!((fault.status(), fault.retry_after().is_some()), (504, true));
     assert!(!board.has_waiters());
+}
+
+/// Waits until so many requests of this board sleep, or are about to.
+fn until_waiting(board: Board<'_>, wanted: u32) {
+    while board.ledger().iter().map(|row| row.waiting).sum::<u32>() != wanted {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_freed_thread_ends_the_wait() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let runtime = scene.runtime();
+    let first = scene.deliver(&runtime).unwrap();
+    thread::scope(|scope| {
+        let waiting = [(); 3].map(|()| scope.spawn(|| scene.deliver(&runtime)));
+        until_waiting(board, 3);
+        scene.serve(first.claim);
+        // Each that is served makes room for the next, in whatever order.
+        for left in (0..3).rev() {
+            until_waiting(board, left);
+            scene.serve(first.claim);
+        }
+        assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap().is_ok()));
+    });
+    assert_eq!(board.slot(0).unwrap().claimed, 0);
+    assert!(!board.has_waiters());
+}
+
+#[test]
+fn a_full_queue_takes_nobody_and_loses_nobody() {
+    let mut scene = Scene::new();
+    scene.group.queue_size = 1;
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let runtime = scene.runtime();
+    let first = scene.deliver(&runtime).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| scene.deliver(&runtime));
+        until_waiting(board, 1);
+        let fault = scene.deliver(&runtime).unwrap_err();
+        assert!(matches!(fault, Fault::QueueFull { size: 1, .. }), "{fault}");
+        assert_eq!((fault.status(), fault.retry_after().is_some()), (503, true));
+        scene.serve(first.claim);
+        assert!(waiting.join().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn without_a_queue_a_busy_pool_is_left_at_once_and_a_first_worker_is_waited_for() {
+    let mut scene = Scene::new();
+    scene.group.queue_size = 0;
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let runtime = scene.runtime();
+    let board = scene.shared.board();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| scene.deliver(&runtime));
+        while !board.has_waiters() {
+            thread::yield_now();
+        }
+        board.place(0, 1, SlotState::Ready, 1, 1);
+        assert!(waiting.join().unwrap().is_ok());
+    });
+    assert!(matches!(scene.deliver(&runtime), Err(Fault::QueueFull { size: 0, .. })));
+}
+
+/// A process number that no process has: the kernel gives none this high.
+const DEAD: u32 = i32::MAX as u32;
+
+#[test]
+fn what_the_dead_had_in_hand_is_given_back_to_those_who_wait() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let runtime = scene.runtime();
+    let first = scene.deliver(&runtime).unwrap();
+    // Nobody wakes anybody from here on: whoever waits has to find out.
+    let row = board.join(DEAD);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| scene.deliver(&runtime));
+        until_waiting(board, 1);
+        board.finish(first.claim);
+        let _ = (board.claim(row, Standing::Newcomer), board.enqueue(row, 9));
+        assert!(waiting.join().unwrap().is_ok());
+    });
+    assert!(board.ledger().iter().all(|row| row.pid != DEAD && row.waiting == 0));
+    assert!(!board.has_waiters());
+}
+
+#[test]
+fn what_the_dead_had_in_hand_is_given_back_by_the_next_child() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 2, 1);
+    board.claim(board.join(DEAD), Standing::Newcomer);
+    let delivered = scene.deliver(&scene.runtime()).unwrap();
+    assert_eq!(board.slot(0).unwrap().claimed, 1);
+    assert_eq!(
+        board.ledger().iter().map(|row| (row.pid, row.claims)).collect::<Vec<_>>(),
+        [(std::process::id(), 0)]
+    );
+    scene.serve(delivered.claim);
+}
+
+#[test]
+fn a_hungry_request_is_not_overtaken_and_its_death_starves_nobody() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let runtime = scene.runtime();
+    scene.serve(scene.deliver(&runtime).unwrap().claim);
+    let mut hungry = board.enqueue(board.join(DEAD), 9).unwrap();
+    board.hunger(&mut hungry);
+    let pool = runtime.pool(&scene.name()).unwrap();
+    assert!(matches!(pool.claim(Standing::Newcomer), Found::Crowded));
+    // The thread is free, and the one it is kept for is dead: the next one finds out.
+    assert!(scene.deliver(&runtime).is_ok());
+}
+
+#[test]
+fn a_claim_is_given_back_by_whatever_ends_its_request() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let pool = scene.runtime().open(&scene.name(), b"", false).unwrap();
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let Found::Thread(_hold) = pool.claim(Standing::Newcomer) else { panic!("no thread") };
+        assert_eq!((board.slot(0).unwrap().claimed, board.ledger()[0].claims), (1, 1));
+        panic!("on purpose");
+    }));
+    assert!(unwound.is_err());
+    assert_eq!((board.slot(0).unwrap().claimed, board.ledger()[0].claims), (0, 0));
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! The queue: who waits for a thread, and who is to be woken for one that is free.
+//!
+//! There is no list of those who wait, only their number: the kernel keeps them in order, at the
+//! futex. One who waits announces itself, looks at the board, and sleeps unless `freed` has changed
+//! since. One who frees a thread counts `freed` up, and learns in the same step whether anybody waits.
+//!
+//! A newcomer that finds a thread takes it, even while somebody is being woken for it. Whoever was woken
+//! for nothing for too long is *hungry*: newcomers then leave a thread for each that is.
+
+use super::ledger::{Row, RowWord};
+use super::{Board, FREED, HUNGRY, Word};
+
+/// One that waits, until it [leaves](Board::leave).
+#[derive(Debug)]
+#[must_use]
+pub struct Queued {
+    row: Option<Row>,
+    hungry: bool,
+}
+
+const ONE_WAITS: u64 = 1 << 32;
+
+/// The count of those who wait, in the upper half of its word.
+fn waiting(word: u64) -> u64 {
+    word >> 32
+}
+
+impl<'a, W: Word> Board<'a, W> {
+    /// Something is worth another look. True: somebody waits for that.
+    pub(super) fn bump(&self) -> bool {
+        let next = |word: u64| Some((word & !u64::from(u32::MAX)) | u64::from((word as u32).wrapping_add(1)));
+        self.words[FREED].update(next).is_none_or(|word| waiting(word) > 0)
+    }
+
+    /// The word to sleep on, whose lower half is the futex, and what that half says now.
+    pub fn freed(&self) -> (&'a W, u32) {
+        let word = &self.words[FREED];
+        (word, word.load() as u32)
+    }
+
+    /// Does anyone wait?
+    pub fn has_waiters(&self) -> bool {
+        waiting(self.words[FREED].load()) > 0
+    }
+
+    /// Shim: announces that it waits, unless so many do already.
+    pub fn enqueue(&self, row: Option<Row>, most: u32) -> Option<Queued> {
+        let room = |word: u64| (waiting(word) < u64::from(most)).then(|| word.wrapping_add(ONE_WAITS));
+        if self.words[FREED].update(room).is_none() {
+            // A child that died in the wrong moment may have left the count too high; its row is right.
+            if self.add_up(|row| row.waiting) >= u64::from(most) {
+                return None;
+            }
+            self.words[FREED].update(|word| Some(word.wrapping_add(ONE_WAITS)));
+        }
+        let count = |row: RowWord| Some(RowWord { waiting: row.waiting.checked_add(1)?, ..row });
+        Some(Queued { row: row.filter(|row| self.update_row(*row, count)), hungry: false })
+    }
+
+    /// Shim: has slept in vain for too long.
+    pub fn hunger(&self, queued: &mut Queued) {
+        // Without a row nobody could see that it is over when this child dies.
+        let Some(row) = queued.row.filter(|_| !queued.hungry) else { return };
+        self.words[HUNGRY].update(|count| count.checked_add(1));
+        queued.hungry =
+            self.update_row(row, |row| Some(RowWord { hungry: row.hungry.checked_add(1)?, ..row }));
+        if !queued.hungry {
+            self.uncount(0, 1);
+        }
+    }
+
+    /// Shim: waits no longer.
+    pub fn leave(&self, queued: Queued) {
+        let hungry = u16::from(queued.hungry);
+        if let Some(row) = queued.row {
+            self.update_row(row, |row| {
+                let (waiting, hungry) = (row.waiting.saturating_sub(1), row.hungry.saturating_sub(hungry));
+                Some(RowWord { waiting, hungry, ..row })
+            });
+        }
+        self.uncount(1, hungry.into());
+    }
+
+    /// Takes so many out of the header's counts.
+    pub(super) fn uncount(&self, waiters: u64, hungry: u64) {
+        let fewer = |word: u64| Some(word - waiters.min(waiting(word)) * ONE_WAITS);
+        if waiters > 0 {
+            self.words[FREED].update(fewer);
+        }
+        if hungry > 0 {
+            self.words[HUNGRY].update(|count| Some(count.saturating_sub(hungry)));
+        }
+    }
+}
