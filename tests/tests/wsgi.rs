@@ -46,6 +46,52 @@ each_mpm! {
     }
 }
 
+each_mpm! {
+    /// One thread serves them all, from moulds of those before.
+    fn a_request_sees_nothing_of_those_before(mpm) {
+        let stack = Stack::on(mpm)
+            .config(
+                "WSGIDaemonProcess site processes=1 threads=1\nWSGIProcessGroup site\n\
+                 SetEnv mod_wsgi.process_group forged\nSetEnv REQUEST_METHOD forged\nSetEnv wsgi.input forged",
+            )
+            .app("environ")
+            .run();
+        let mut connection = stack.connect();
+        for turn in 0..96_u32 {
+            // Every third is of a shape that changes: sometimes the same again, sometimes a new one.
+            let shape = if turn % 3 == 0 { turn / 9 } else { turn % 2 };
+            let mut request = Request::new(["GET", "DELETE"][turn as usize % 2], &format!("/p{turn}?q={turn}"))
+                .host(&format!("h{}", turn % 4));
+            for n in 0..shape % 7 {
+                request = request.header(&format!("X-{shape}-{n}"), &turn.to_string());
+            }
+            if turn % 5 == 0 {
+                request = request.header("Cookie", &format!("secret={turn}"));
+            }
+            let environ = connection.ask(&request).expect(200).json();
+            let mut expected = vec![("HTTP_HOST".to_string(), format!("h{}", turn % 4))];
+            expected.extend((0..shape % 7).map(|n| (format!("HTTP_X_{shape}_{n}"), turn.to_string())));
+            if turn % 5 == 0 {
+                expected.push(("HTTP_COOKIE".into(), format!("secret={turn}")));
+            }
+            expected.sort();
+            let environ = environ.as_object().unwrap();
+            let headers = environ.iter().filter(|(name, _)| name.starts_with("HTTP_"));
+            let mut seen: Vec<(String, String)> =
+                headers.map(|(name, value)| (name.clone(), value[1].as_str().unwrap().into())).collect();
+            seen.sort();
+            assert_eq!(seen, expected, "request {turn}");
+            assert_eq!(environ["REQUEST_METHOD"][1], ["GET", "DELETE"][turn as usize % 2]);
+            assert_eq!(environ["PATH_INFO"][1], format!("/p{turn}"));
+            assert_eq!(environ["mod_wsgi.path_info"][1], format!("/p{turn}"));
+            assert_eq!(environ["QUERY_STRING"][1], format!("q={turn}"));
+            assert_eq!(environ["mod_wsgi.process_group"][1], "site");
+            assert_eq!(environ["wsgi.input"][0], "Input");
+            assert!(environ.values().all(|value| value[0] != "NoneType"), "{environ:?}");
+        }
+    }
+}
+
 /// Strings whose values are known, and beyond them and the two lists below no other key at all.
 fn assert_strings(environ: &Value, stack: &Stack, client: u16) {
     let root = stack.place.root().display();

@@ -71,32 +71,37 @@ impl Drawer {
         head: &RequestHead,
         particulars: &Particulars<'_, 'py>,
     ) -> PyResult<(Bound<'py, PyDict>, bool)> {
-        let (mut shape, mut head_only) = (Shape::EMPTY, false);
-        for (name, value) in variables(head) {
-            shape = shape.with(name);
-            if name == b"REQUEST_METHOD" {
-                head_only = value == b"HEAD";
-            }
-        }
-        let environ = match self.moulds.iter().position(|mould| mould.fits(shape, variables(head))) {
-            Some(at) => {
-                self.moulds[..=at].rotate_right(1);
-                self.moulds[0].fill(py, variables(head))?
-            }
-            None => self.build(py, head, shape)?,
+        let environ = match self.cast(py, head)? {
+            Some(environ) => environ,
+            None => self.build(py, head)?,
         };
         set_particulars(&environ, head, particulars)?;
+        let method = environ.get_item(intern!(py, "REQUEST_METHOD"))?;
+        let head_only = method.map_or(Ok(false), |method| method.eq(intern!(py, "HEAD")))?;
         Ok((environ, head_only))
+    }
+
+    /// What can be moulded, from the mould used last or else the one that is for it.
+    fn cast<'py>(&mut self, py: Python<'py>, head: &RequestHead) -> PyResult<Option<Bound<'py, PyDict>>> {
+        if let Some(last) = self.moulds.first_mut() {
+            if let Some(environ) = last.fill(py, variables(head))? {
+                return Ok(Some(environ));
+            }
+        }
+        let shape = shape(head);
+        match self.moulds.iter().skip(1).position(|mould| mould.is_of(shape)) {
+            Some(at) => {
+                self.moulds[..=at + 1].rotate_right(1);
+                self.moulds[0].fill(py, variables(head))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Builds what can be moulded, and a mould of it if it is worth one. What the worker says goes over
     /// what `SetEnv` may have said.
-    fn build<'py>(
-        &mut self,
-        py: Python<'py>,
-        head: &RequestHead,
-        shape: Shape,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    fn build<'py>(&mut self, py: Python<'py>, head: &RequestHead) -> PyResult<Bound<'py, PyDict>> {
+        let shape = shape(head);
         let environ = PyDict::new(py);
         let mut set = Vec::new();
         for (name, value) in variables(head) {
@@ -148,6 +153,10 @@ fn variables(head: &RequestHead) -> impl Iterator<Item = (&[u8], &[u8])> {
         (b"wsgi.url_scheme", scheme),
     ];
     head.environ().chain(beside)
+}
+
+fn shape(head: &RequestHead) -> Shape {
+    variables(head).fold(Shape::EMPTY, |shape, (name, _)| shape.with(name))
 }
 
 const CALLABLE_OBJECT: &[u8] = b"mod_wsgi.callable_object";

@@ -66,25 +66,25 @@ impl Mould {
         Ok(Self { shape, variables: kept, dict: dict.unbind() })
     }
 
-    /// Are these the names it is for? Then it may [`Mould::fill`] itself.
-    pub(crate) fn fits<'a>(
-        &self,
-        shape: Shape,
-        mut variables: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> bool {
-        let same = |known: &Variable| variables.next().is_some_and(|(name, _)| *known.name == *name);
-        shape == self.shape && self.variables.iter().all(same) && variables.next().is_none()
+    /// Is it for names of this shape? They may be others all the same.
+    pub(crate) fn is_of(&self, shape: Shape) -> bool {
+        self.shape == shape
     }
 
-    /// An environ with these values; the keys that are fleeting are there, and are the caller's to set.
+    /// An environ with these values, if it is for their names. The keys that are fleeting are there, and
+    /// are the caller's to set.
     pub(crate) fn fill<'a, 'py>(
         &mut self,
         py: Python<'py>,
-        variables: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> PyResult<Bound<'py, PyDict>> {
+        mut variables: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let dict = self.dict.bind(py);
         let environ = dict.copy()?;
-        for (known, (name, value)) in self.variables.iter_mut().zip(variables) {
+        for known in &mut self.variables {
+            let Some((name, value)) = variables.next() else { return Ok(None) };
+            if *known.name != *name {
+                return Ok(None);
+            }
             if known.value.as_deref() == Some(value) {
                 continue;
             }
@@ -94,6 +94,6 @@ impl Mould {
             }
             environ.set_item(key, string(py, name, value)?)?;
         }
-        Ok(environ)
+        Ok(variables.next().is_none().then_some(environ))
     }
 }
