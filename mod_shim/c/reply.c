@@ -3,6 +3,14 @@
 #include "apu_version.h"
 #include "mod_core.h"
 #include "util_filter.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+/* OpenZFS is no part of the kernel, nor of its headers; nor is XFS of older ones. */
+#define ZFS_MAGIC 0x2fc12fc1
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
 
 /* For reading files that are not sent by sendfile. */
 #define FILE_BUFFER (64 * 1024)
@@ -58,6 +66,43 @@ static void append(void *r_, const char *bytes, size_t length)
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_transient_create(bytes, length, r->connection->bucket_alloc));
 }
 
+/*
+ * Is this a file system of this machine? httpd leaves sendfile off unless told, since the kernel of a
+ * client of network file systems may send what is not there (EnableSendfile). That reason holds for
+ * these alone, and mapping the file, which httpd does instead, is no way for files of an application.
+ */
+static int is_local(int descriptor)
+{
+    struct statfs fs;
+
+    if (fstatfs(descriptor, &fs) != 0)
+        return 0;
+    switch ((unsigned long)fs.f_type) {
+    case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+    case ZFS_MAGIC:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static int may_sendfile(const core_dir_config *core, int descriptor)
+{
+    switch (core->enable_sendfile) {
+    case ENABLE_SENDFILE_ON:
+        return 1;
+    case ENABLE_SENDFILE_OFF:
+        return 0;
+    default:
+        return is_local(descriptor);
+    }
+}
+
 static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t length)
 {
     request_rec *r = r_;
@@ -68,7 +113,7 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     apr_status_t status;
     apr_bucket *bucket;
 
-    if (core->enable_sendfile == ENABLE_SENDFILE_ON)
+    if (may_sendfile(core, descriptor))
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     /*
      * A file made of a descriptor has no cleanup, and does not get one when a filter sets it aside for
