@@ -8,19 +8,21 @@ use crate::channel::Channel;
 use crate::fault::Fault;
 use crate::pool::{Found, Pool, Waiting};
 use crate::runtime::{PoolName, Runtime};
-use crate::sys;
+use crate::sys::{self, Sleep};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wsgid_proto::board::{Claim, PoolState, Standing};
 use wsgid_proto::options::ProcessGroup;
 
-/// The longest sleep, and the time between two questions to the daemon.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// The first sleep; each one that nobody ends is twice as long as the last. After each, what dead Apache
-/// children had in hand is given back: httpd takes a while to bury them.
+/// The first sleep. After each that nobody ended, what dead Apache children had in hand is given back.
 const FIRST_SLEEP: Duration = Duration::from_millis(50);
-/// Who has waited for so long, and was woken in vain, is no longer overtaken. Where requests are so short
-/// that it would cost to wait for whoever is being woken, few queue for this long.
+/// The others, for a thread. The kernel wakes sleepers in the order in which they went to sleep, so that
+/// who wakes by itself goes to the end of the line: all do so once, at the same age, and hardly ever again.
+const LONG_SLEEP: Duration = Duration::from_secs(5);
+/// The others where there is no worker, and the time between two questions to the daemon.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Who has waited for so long is no longer overtaken. Where requests are so short that it would cost to
+/// wait for whoever is being woken, few queue for this long.
 const HUNGRY_AFTER: Duration = Duration::from_millis(20);
 /// Between two attempts to reach a daemon or worker that refuses.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -74,10 +76,10 @@ struct Wait {
     pool: u64,
     waiting: Waiting,
     since: Instant,
-    /// The next sleep.
-    sleep: Duration,
-    /// It has slept at least once.
-    slept: bool,
+    /// It has slept to the end of its time at least once.
+    overslept: bool,
+    /// Woken for a thread that is free now: it need not leave that to anybody.
+    woken: bool,
 }
 
 /// What one attempt came to.
@@ -130,7 +132,7 @@ impl Quest<'_> {
     }
 
     fn standing(&self) -> Standing {
-        if self.wait.as_ref().is_some_and(|wait| wait.slept) { Standing::Waiter } else { Standing::Newcomer }
+        if self.wait.as_ref().is_some_and(|wait| wait.woken) { Standing::Waiter } else { Standing::Newcomer }
     }
 
     /// Waits for a thread of a busy pool, if the queue has room. Whoever is in it stays in it.
@@ -157,30 +159,39 @@ impl Quest<'_> {
         Ok(pool)
     }
 
-    /// Sleeps until something on the board changes, unless so many do already. After a sleep that nobody
+    /// Sleeps until something on the board changes, unless `most` do already. After a sleep that nobody
     /// ended the dead are healed, and after a long one the daemon is asked whether this is still the board.
     fn wait(&mut self, pool: &Arc<Pool>, seen: u32, left: Duration, most: u32) -> Result<Arc<Pool>, Fault> {
         if self.wait.as_ref().is_none_or(|wait| wait.pool != pool.id) {
             let Some(waiting) = pool.enqueue(most) else { return Err(self.queue_full()) };
             let since = Instant::now();
-            self.wait = Some(Wait { pool: pool.id, waiting, since, sleep: FIRST_SLEEP, slept: false });
+            self.wait = Some(Wait { pool: pool.id, waiting, since, overslept: false, woken: false });
             // What was freed before it was announced woke nobody: look once more.
             return Ok(pool.clone());
         }
+        let troubled = self.troubled.is_some();
         let Some(wait) = &mut self.wait else { return Ok(pool.clone()) };
-        if wait.slept && wait.since.elapsed() >= HUNGRY_AFTER {
+        if wait.since.elapsed() >= HUNGRY_AFTER {
             wait.waiting.hunger();
         }
-        let (before, sleep) = (Instant::now(), wait.sleep);
-        sys::futex_wait(pool.board().freed().0, seen, left.min(sleep));
-        wait.slept = true;
-        if before.elapsed() < sleep {
+        let sleep = match wait.overslept {
+            false => FIRST_SLEEP,
+            true if troubled => ASK_AGAIN,
+            true => LONG_SLEEP,
+        };
+        let ended = sys::futex_wait(pool.board().freed().0, seen, wait.waiting.set(), left.min(sleep));
+        wait.woken = ended == Sleep::Woken;
+        if ended != Sleep::Over {
             return Ok(pool.clone());
         }
         pool.heal();
-        wait.sleep = (sleep * 2).min(LONGEST_SLEEP);
-        if sleep < LONGEST_SLEEP {
+        if !std::mem::replace(&mut wait.overslept, true) {
             return Ok(pool.clone());
+        }
+        // Whoever was woken for a thread that is free may be dead: then the next in line gets it. Not
+        // more often, since who is woken in vain loses its place in the line.
+        if pool.board().has_room() {
+            pool.wake();
         }
         // A daemon that is away for a moment is no reason to leave the queue.
         let asked = self.runtime.open(self.errand.name, self.errand.script, false);

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use wsgid_proto::board::{Board, Claim, Entry, Queued, Row, Search, SlotState, Standing};
+use wsgid_proto::board::{Board, Claim, Entry, PATIENT, Queued, Row, Search, SlotState, Standing};
 use wsgid_proto::broker::worker_socket;
 
 /// A worker that was asked for needs a moment before it takes load off the others.
@@ -102,7 +102,7 @@ impl Pool {
     fn give_back(&self, claim: Claim, entry: Option<Entry>) {
         let board = self.board();
         if board.release(claim, entry) {
-            sys::futex_wake(board.freed().0);
+            wake_one(board);
         }
     }
 
@@ -115,7 +115,7 @@ impl Pool {
     pub fn wake(&self) {
         let board = self.board();
         if board.has_waiters() {
-            sys::futex_wake(board.freed().0);
+            wake_one(board);
         }
     }
 
@@ -145,10 +145,15 @@ impl Pool {
     }
 }
 
+/// Something is free: for one of those who wait.
+pub fn wake_one(board: Board<'_>) {
+    let _ = board.order().iter().any(|&set| sys::futex_wake(board.freed().0, set));
+}
+
 /// Gives back what the dead had in hand, and wakes as many as that makes room for.
 fn heal(board: Board<'_>, is_alive: impl Fn(u32) -> bool) {
     for _ in 0..board.heal(std::process::id(), is_alive) {
-        sys::futex_wake(board.freed().0);
+        wake_one(board);
     }
 }
 
@@ -194,7 +199,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// It has waited in vain for too long: newcomers leave a thread for it from now on.
+    /// Among whom it sleeps.
+    pub fn set(&self) -> u32 {
+        self.queued.as_ref().map_or(PATIENT, Queued::set)
+    }
+
+    /// It has waited for too long: newcomers leave a thread for it from now on.
     pub fn hunger(&mut self) {
         if let Some(queued) = &mut self.queued {
             self.pool.board().hunger(queued);

@@ -1,6 +1,7 @@
 //! The system calls that need `unsafe`: shared memory, the futex, receiving into spare room.
 
 use bytes::{BufMut, BytesMut};
+use nix::errno::Errno;
 use nix::sys::socket::MsgFlags;
 use std::io;
 use std::mem::MaybeUninit;
@@ -60,30 +61,54 @@ impl Drop for Mapping {
     }
 }
 
-/// Sleeps until `word`'s lower half is no longer `seen`, someone wakes us, or the time is over. A
-/// return says nothing about which.
-pub fn futex_wait(word: &AtomicU64, seen: u32, at_most: Duration) {
+/// How a sleep at a futex ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sleep {
+    /// Somebody woke us.
+    Woken,
+    /// The time was over.
+    Over,
+    /// There was none, since the word has changed, or a signal ended it.
+    None,
+}
+
+/// Sleeps among those of `set` until someone wakes us or the time is over; not at all if `word`'s lower
+/// half is no longer `seen`.
+pub fn futex_wait(word: &AtomicU64, seen: u32, set: u32, at_most: Duration) -> Sleep {
+    // With a set the kernel takes a moment of the monotonic clock.
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    let until = now + at_most;
     let timeout =
-        libc::timespec { tv_sec: at_most.as_secs() as libc::time_t, tv_nsec: at_most.subsec_nanos().into() };
+        libc::timespec { tv_sec: until.as_secs() as libc::time_t, tv_nsec: until.subsec_nanos().into() };
     // SAFETY: the address is that of a live, aligned word (its lower half on little-endian machines),
     // and the timeout lives through the call. The futex is shared: no PRIVATE flag.
-    unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_futex,
             lower_half(word),
-            libc::FUTEX_WAIT,
+            libc::FUTEX_WAIT_BITSET,
             seen,
             &raw const timeout,
             std::ptr::null::<u32>(),
-            0,
+            set,
         )
     };
+    match result {
+        0 => Sleep::Woken,
+        _ if Errno::last() == Errno::ETIMEDOUT => Sleep::Over,
+        _ => Sleep::None,
+    }
 }
 
-/// Wakes one sleeper.
-pub fn futex_wake(word: &AtomicU64) {
+/// Wakes one sleeper of a set, if there is one.
+pub fn futex_wake(word: &AtomicU64, set: u32) -> bool {
+    let (no_time, no_word) = (std::ptr::null::<libc::timespec>(), std::ptr::null::<u32>());
     // SAFETY: as in futex_wait.
-    unsafe { libc::syscall(libc::SYS_futex, lower_half(word), libc::FUTEX_WAKE, 1) };
+    let woken = unsafe {
+        libc::syscall(libc::SYS_futex, lower_half(word), libc::FUTEX_WAKE_BITSET, 1, no_time, no_word, set)
+    };
+    woken > 0
 }
 
 fn lower_half(word: &AtomicU64) -> *mut u32 {

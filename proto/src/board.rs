@@ -38,7 +38,7 @@ mod slot;
 mod word;
 
 pub use ledger::{Entry, Row, RowView};
-pub use queue::Queued;
+pub use queue::{ANYBODY, PATIENT, Queued, STARVED};
 pub use slot::{Claim, SlotState, SlotWord};
 pub use word::Word;
 
@@ -277,6 +277,11 @@ impl<'a, W: Word> Board<'a, W> {
         let best = survey.best.filter(|best| best.word.claimed < best.capacity)?;
         let spoken_for = if standing == Standing::Newcomer { self.hungry() } else { 0 };
         (survey.free > spoken_for).then_some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
+    }
+
+    /// Is a thread of a ready worker free?
+    pub fn has_room(&self) -> bool {
+        self.survey().free > 0
     }
 
     /// Every ready worker, at a glance.

@@ -42,12 +42,17 @@ pub(crate) fn map_board(file: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), words) })
 }
 
-/// Wakes up to `count` sleepers on the lower half of a word that is shared between processes.
-pub(crate) fn futex_wake(word: &AtomicU64, count: i32) {
+/// Wakes up to `count` sleepers of a set on the lower half of a word that is shared between processes, and
+/// says whether there was one.
+pub(crate) fn futex_wake(word: &AtomicU64, set: u32, count: i32) -> bool {
     let low_half =
         std::ptr::from_ref(word).cast::<u32>().wrapping_add(usize::from(cfg!(target_endian = "big")));
+    let (no_time, no_word) = (std::ptr::null::<libc::timespec>(), std::ptr::null::<u32>());
     // SAFETY: the address is valid and aligned for the call, which reads no memory of ours.
-    unsafe { libc::syscall(libc::SYS_futex, low_half, libc::FUTEX_WAKE, count) };
+    let woken = unsafe {
+        libc::syscall(libc::SYS_futex, low_half, libc::FUTEX_WAKE_BITSET, count, no_time, no_word, set)
+    };
+    woken > 0
 }
 
 /// Receives what is there, at most `room` bytes, to the end of `into`; 0 is the end of the stream.

@@ -8,7 +8,7 @@ use crate::{journal, sys};
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use wsgid_proto::board::{Board, Claim, SlotState};
+use wsgid_proto::board::{ANYBODY, Board, Claim, SlotState};
 use wsgid_proto::launch::WorkerPlan;
 
 static WORKER: OnceLock<Worker> = OnceLock::new();
@@ -76,13 +76,15 @@ impl Worker {
     /// Tells the shims to choose other workers.
     pub(crate) fn mark_draining(&self) {
         self.board.set_state(self.claim.slot, self.claim.serial, SlotState::Draining);
-        self.wake(i32::MAX);
+        if self.board.has_waiters() {
+            sys::futex_wake(self.board.freed().0, ANYBODY, i32::MAX);
+        }
     }
 
-    fn wake(&self, count: i32) {
-        if self.board.has_waiters() {
-            sys::futex_wake(self.board.freed().0, count);
-        }
+    /// A thread is free: for one of those who wait.
+    fn wake_one(&self) {
+        let word = self.board.freed().0;
+        let _ = self.board.order().iter().any(|&set| sys::futex_wake(word, set, 1));
     }
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Duty {
 impl Drop for Duty {
     fn drop(&mut self) {
         if self.worker.board.finish(self.worker.claim) {
-            sys::futex_wake(self.worker.board.freed().0, 1);
+            self.worker.wake_one();
         }
     }
 }

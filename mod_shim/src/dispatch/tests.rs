@@ -1,6 +1,7 @@
 //! Dispatch against a scripted daemon: a broker that hands out a board, and workers that listen.
 
 use super::*;
+use crate::pool::wake_one;
 use crate::runtime::DeclaredGroup;
 use crate::sys::Mapping;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -124,7 +125,7 @@ impl Scene {
         let board = self.shared.board();
         board.begin(claim);
         if board.finish(claim) {
-            sys::futex_wake(board.freed().0);
+            wake_one(board);
         }
     }
 

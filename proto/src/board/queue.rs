@@ -4,8 +4,9 @@
 //! futex. One who waits announces itself, looks at the board, and sleeps unless `freed` has changed
 //! since. One who frees a thread counts `freed` up, and learns in the same step whether anybody waits.
 //!
-//! A newcomer that finds a thread takes it, even while somebody is being woken for it. Whoever was woken
-//! for nothing for too long is *hungry*: newcomers then leave a thread for each that is.
+//! A newcomer that finds a thread takes it, even while somebody is being woken for it. Whoever has waited
+//! for too long is *hungry*: newcomers then leave a thread for each that is, and the hungry are woken
+//! before all others. So a queue that lasts is served first come, first served.
 
 use super::ledger::{Row, RowWord};
 use super::{Board, FREED, HUNGRY, Word};
@@ -16,6 +17,21 @@ use super::{Board, FREED, HUNGRY, Word};
 pub struct Queued {
     row: Option<Row>,
     hungry: bool,
+}
+
+/// Sets of sleepers at the futex (`FUTEX_WAIT_BITSET`): those who have just come to wait, the hungry, and
+/// all.
+pub const PATIENT: u32 = 1;
+#[allow(missing_docs)]
+pub const STARVED: u32 = 2;
+#[allow(missing_docs)]
+pub const ANYBODY: u32 = u32::MAX;
+
+impl Queued {
+    /// Among whom it sleeps.
+    pub fn set(&self) -> u32 {
+        if self.hungry { STARVED } else { PATIENT }
+    }
 }
 
 const ONE_WAITS: u64 = 1 << 32;
@@ -38,6 +54,11 @@ impl<'a, W: Word> Board<'a, W> {
         (word, word.load() as u32)
     }
 
+    /// The sets in which somebody is to be woken: the next one where nobody sleeps in the first.
+    pub fn order(&self) -> &'static [u32] {
+        if self.hungry() > 0 { &[STARVED, ANYBODY] } else { &[ANYBODY] }
+    }
+
     /// Does anyone wait?
     pub fn has_waiters(&self) -> bool {
         waiting(self.words[FREED].load()) > 0
@@ -57,7 +78,7 @@ impl<'a, W: Word> Board<'a, W> {
         Some(Queued { row: row.filter(|row| self.update_row(*row, count)), hungry: false })
     }
 
-    /// Shim: has slept in vain for too long.
+    /// Shim: has waited for too long.
     pub fn hunger(&self, queued: &mut Queued) {
         // Without a row nobody could see that it is over when this child dies.
         let Some(row) = queued.row.filter(|_| !queued.hungry) else { return };
