@@ -115,8 +115,8 @@ static size_t covers(const char *uri, const char *location)
     return u - uri;
 }
 
-/* The file for a URI under an alias, or NULL. */
-static const char *map(request_rec *r, const wsgid_alias *alias)
+/* The target for a URI under an alias, and what of the URI is behind it; NULL where the URI is not. */
+static const char *map(request_rec *r, const wsgid_alias *alias, const char **rest)
 {
     ap_regmatch_t matches[AP_MAX_REG_MATCH];
     const char *target;
@@ -126,16 +126,33 @@ static const char *map(request_rec *r, const wsgid_alias *alias)
         if (!*alias->location || !(covered = covers(r->uri, alias->location)))
             return NULL;
         /* "/" covers nothing but the slash that the rest begins with. */
-        if (strspn(alias->location, "/") == strlen(alias->location))
-            return apr_pstrcat(r->pool, alias->target, r->uri, NULL);
-        return apr_pstrcat(r->pool, alias->target, r->uri + covered, NULL);
+        *rest = strspn(alias->location, "/") == strlen(alias->location) ? r->uri : r->uri + covered;
+        return alias->target;
     }
     if (ap_regexec(alias->pattern, r->uri, AP_MAX_REG_MATCH, matches, 0) != 0)
         return NULL;
     target = ap_pregsub(r->pool, alias->target, r->uri, AP_MAX_REG_MATCH, matches);
-    if (!target || !(target = ap_server_root_relative(r->pool, target)))
-        return NULL;
-    return apr_pstrcat(r->pool, target, r->uri + matches[0].rm_eo, NULL);
+    *rest = r->uri + matches[0].rm_eo;
+    return target ? ap_server_root_relative(r->pool, target) : NULL;
+}
+
+/*
+ * Where the target is a script, httpd is told so, and that the rest is path info: it need not find out
+ * by looking at each part of a path that is none. It still looks where links are not to be followed.
+ */
+static void name_file(request_rec *r, const char *target, const char *rest)
+{
+    apr_finfo_t finfo;
+
+    if ((*rest == '/' || !*rest) && apr_stat(&finfo, target, APR_FINFO_MIN, r->pool) == APR_SUCCESS
+        && finfo.filetype == APR_REG) {
+        r->filename = apr_pstrdup(r->pool, target);
+        r->path_info = apr_pstrdup(r->pool, rest);
+        r->finfo = finfo;
+    }
+    else {
+        r->filename = apr_pstrcat(r->pool, target, rest, NULL);
+    }
 }
 
 /*
@@ -163,10 +180,10 @@ int wsgid_translate(request_rec *r)
     if (r->uri[0] != '/')
         return DECLINED;
     for (i = 0; i < config->aliases->nelts; ++i) {
-        const char *file = map(r, &aliases[i]);
-        if (!file)
+        const char *rest, *target = map(r, &aliases[i], &rest);
+        if (!target)
             continue;
-        r->filename = (char *)file;
+        name_file(r, target, rest);
         r->handler = WSGID_HANDLER;
         /* Says that the handler came from an alias: ExecCGI is not asked for. */
         apr_table_setn(r->notes, "alias-forced-type", WSGID_HANDLER);

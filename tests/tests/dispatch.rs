@@ -252,26 +252,8 @@ both_mpms! {
     }
 
     fn workers_are_replaced_under_load_and_no_request_fails(mpm) {
-        const ROLLS: usize = 4;
-        let (stack, board) = run(plan(mpm, "processes=2 threads=2"), 2);
-        let (over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..6 {
-                scope.spawn(|| {
-                    while !over.load(Relaxed) {
-                        ask_often(&stack);
-                        served.fetch_add(1, Relaxed);
-                    }
-                });
-            }
-            // However this ends, the others do.
-            let rolled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                (0..ROLLS).for_each(|_| roll(&stack, &served));
-            }));
-            over.store(true, Relaxed);
-            rolled.unwrap();
-        });
-        until("nothing is claimed", || (board.claimed(), board.in_hand()) == (0, 0));
+        let rolls = std::cell::Cell::new(4);
+        replaced_under_load(mpm, || rolls.replace(rolls.get() - 1) > 0);
     }
 
     fn a_full_queue_is_said_at_once_and_when_to_come_back(mpm) {
@@ -291,13 +273,66 @@ both_mpms! {
     }
 }
 
+/// Requests on one connection.
+const REQUESTS: usize = 20;
+
 /// Several requests on one connection, none of which fails.
 fn ask_often(stack: &Stack) {
     let mut connection = stack.connect();
-    for _ in 0..20 {
+    for _ in 0..REQUESTS {
         let reply = connection.ask(&Request::get("/"));
         assert!(reply.whole);
         assert_eq!(reply.expect(200).text(), "served\n");
+    }
+}
+
+/// Replaces all workers, again and again as long as there is to be one `more` time, while requests come.
+fn replaced_under_load(mpm: Mpm, more: impl Fn() -> bool) {
+    let (stack, board) = run(plan(mpm, "processes=2 threads=2"), 2);
+    let (over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    ask_often(&stack);
+                    served.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        // However this ends, the others do.
+        let rolled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut rolls = 0;
+            while more() {
+                roll(&stack, &served);
+                rolls += 1;
+            }
+            println!("{rolls} rolls, {} requests", served.load(Relaxed) * REQUESTS);
+        }));
+        over.store(true, Relaxed);
+        rolled.unwrap();
+    });
+    until("nothing is claimed", || (board.claimed(), board.in_hand()) == (0, 0));
+}
+
+/// For a minute: `tests/run --soak`.
+mod workers_are_replaced_for_a_minute_and_no_request_fails {
+    use super::*;
+
+    fn body(mpm: Mpm) {
+        let begun = std::time::Instant::now();
+        replaced_under_load(mpm, || begun.elapsed().as_secs() < 60);
+    }
+
+    #[test]
+    #[ignore = "takes a minute"]
+    fn prefork() {
+        body(Mpm::Prefork)
+    }
+
+    #[test]
+    #[ignore = "takes a minute"]
+    fn event() {
+        body(Mpm::Event)
     }
 }
 
