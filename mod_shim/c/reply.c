@@ -3,14 +3,6 @@
 #include "apu_version.h"
 #include "mod_core.h"
 #include "util_filter.h"
-#include <linux/magic.h>
-#include <sys/vfs.h>
-
-/* OpenZFS is no part of the kernel, nor of its headers; nor is XFS of older ones. */
-#define ZFS_MAGIC 0x2fc12fc1
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
 
 /* For reading files that are not sent by sendfile. */
 #define FILE_BUFFER (64 * 1024)
@@ -67,40 +59,25 @@ static void append(void *r_, const char *bytes, size_t length)
 }
 
 /*
- * Is this a file system of this machine? httpd leaves sendfile off unless told, since the kernel of a
- * client of network file systems may send what is not there (EnableSendfile). That reason holds for
- * these alone, and mapping the file, which httpd does instead, is no way for files of an application.
+ * Will nobody in this process look at the bytes on their way to the socket? Then a file may be mapped
+ * although its application may cut it at any time: the kernel, which finds nothing to copy, answers the
+ * write with EFAULT, and the connection ends. Any other filter would be ended by a signal, and httpd's
+ * child with it.
  */
-static int is_local(int descriptor)
+static int is_only_sent(const request_rec *r)
 {
-    struct statfs fs;
+    static const char *const passing[] = { "byterange", "content_length", "http_header", "http_outerror", "core" };
+    const ap_filter_t *filter;
+    size_t i;
 
-    if (fstatfs(descriptor, &fs) != 0)
-        return 0;
-    switch ((unsigned long)fs.f_type) {
-    case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
-    case XFS_SUPER_MAGIC:
-    case BTRFS_SUPER_MAGIC:
-    case F2FS_SUPER_MAGIC:
-    case TMPFS_MAGIC:
-    case OVERLAYFS_SUPER_MAGIC:
-    case ZFS_MAGIC:
-        return 1;
-    default:
-        return 0;
+    for (filter = r->output_filters; filter; filter = filter->next) {
+        for (i = 0; i < sizeof(passing) / sizeof(*passing); ++i)
+            if (strcmp(filter->frec->name, passing[i]) == 0)
+                break;
+        if (i == sizeof(passing) / sizeof(*passing))
+            return 0;
     }
-}
-
-static int may_sendfile(const core_dir_config *core, int descriptor)
-{
-    switch (core->enable_sendfile) {
-    case ENABLE_SENDFILE_ON:
-        return 1;
-    case ENABLE_SENDFILE_OFF:
-        return 0;
-    default:
-        return is_local(descriptor);
-    }
+    return 1;
 }
 
 static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t length)
@@ -113,7 +90,7 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     apr_status_t status;
     apr_bucket *bucket;
 
-    if (may_sendfile(core, descriptor))
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     /*
      * A file made of a descriptor has no cleanup, and does not get one when a filter sets it aside for
@@ -130,8 +107,8 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     wsgid_request_of(r)->has_file = 1;
     bucket = apr_brigade_insert_file(wsgid_request_of(r)->output, file, (apr_off_t)offset, (apr_off_t)length,
                                      r->pool);
-    /* The application may cut its file at any time: a mapping of it would then end this process. */
-    apr_bucket_file_enable_mmap(bucket, 0);
+    if (core->enable_mmap == ENABLE_MMAP_OFF || !is_only_sent(r))
+        apr_bucket_file_enable_mmap(bucket, 0);
 #if APU_MAJOR_VERSION > 1 || APU_MINOR_VERSION >= 6
     apr_bucket_file_set_buf_size(bucket, FILE_BUFFER);
 #endif

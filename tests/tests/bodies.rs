@@ -210,3 +210,25 @@ fn a_file_that_only_the_application_may_read_is_sent() {
     let reply = stack.get(&format!("/whole?{}", path.display())).expect(200);
     assert_eq!(reply.text(), "for games alone");
 }
+
+each_mpm! {
+    /// httpd maps such a file: touching what is gone would end the child.
+    fn a_file_that_is_cut_while_it_is_sent_ends_its_connection_and_nothing_else(mpm) {
+        let stack = Stack::on(mpm).app("file").run();
+        let path = stack.place.path("cut.bin");
+        std::fs::write(&path, vec![b'x'; 64 * MIB]).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let mut connection = stack.connect();
+        connection.send(Request::get(&format!("/whole?{}", path.display())).bytes());
+        let head = connection.head_reply().unwrap().expect(200);
+        assert_eq!(head.header("Content-Length"), Some((64 * MIB).to_string().as_str()));
+        connection.read_exact(MIB).unwrap();
+        let children = stack.httpd().children();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(MIB as u64).unwrap();
+        let mut rest = Vec::new();
+        let ended = std::io::Read::read_to_end(&mut connection.writer(), &mut rest);
+        assert!(MIB + rest.len() < 64 * MIB, "all of it came: {ended:?}");
+        assert!(stack.get(&format!("/whole?{}", path.display())).body.len() == MIB);
+        assert!(children.iter().all(|child| stack.httpd().children().contains(child)), "a child is gone");
+    }
+}
