@@ -1,8 +1,9 @@
 //! Finding a thread of a worker for a request, and handing the head over.
 //!
 //! The waits have different ends: for a daemon that is being restarted, and for a first worker,
-//! `connect-timeout`; for a busy pool's next free thread, `queue-timeout`, or else `socket-timeout`. In every wait the daemon is
-//! asked again from time to time, so that a board nobody tends any more is noticed.
+//! `connect-timeout`; for a busy pool's next free thread, `queue-timeout`, or else `socket-timeout`. In
+//! every wait the daemon is asked again from time to time, so that a board nobody tends any more is
+//! noticed, and what dead Apache children had in hand is given back.
 
 use crate::channel::Channel;
 use crate::fault::Fault;

@@ -89,7 +89,7 @@ pub enum Standing {
     /// It has just come. It may overtake those who are being woken, which keeps threads busy, but
     /// leaves a thread for each that is hungry.
     Newcomer,
-    /// It has waited, and takes what there is.
+    /// It was woken for a thread, and takes what there is.
     Waiter,
 }
 

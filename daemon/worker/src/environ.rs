@@ -208,7 +208,9 @@ fn copy_path(
 /// Does the client say what this variable is? Then it may be a secret, which nobody keeps for longer than
 /// its request.
 pub(crate) fn is_clients(name: &[u8]) -> bool {
-    name.starts_with(b"HTTP_") || name.ends_with(b"QUERY_STRING") || name == b"REQUEST_URI"
+    let of_clients: [&[u8]; 4] = [b"HTTP_", b"REMOTE_", b"REDIRECT_", b"SSL_CLIENT_"];
+    of_clients.iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, b"REQUEST_URI" | b"QUERY_STRING" | b"PATH_INFO")
 }
 
 /// A variable's value: file names as Python has them, everything else as PEP 3333 has bytes.

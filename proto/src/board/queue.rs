@@ -19,12 +19,11 @@ pub struct Queued {
     hungry: bool,
 }
 
-/// Sets of sleepers at the futex (`FUTEX_WAIT_BITSET`): those who have just come to wait, the hungry, and
-/// all.
+/// The set of those at the futex who have just come to wait (`FUTEX_WAIT_BITSET`).
 pub const PATIENT: u32 = 1;
-#[allow(missing_docs)]
+/// The set of the hungry.
 pub const STARVED: u32 = 2;
-#[allow(missing_docs)]
+/// All sleepers, whatever their set.
 pub const ANYBODY: u32 = u32::MAX;
 
 impl Queued {
