@@ -13,6 +13,7 @@ const SOURCES: &[&str] = &[
     "alias",
     "handler",
     "environ",
+    "proxies",
     "body",
     "reply",
     "startup",

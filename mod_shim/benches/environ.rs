@@ -47,7 +47,7 @@ fn environ(criterion: &mut Criterion) {
         bench.iter(|| {
             let mut writer = HeadWriter::new(std::mem::take(&mut buffer));
             let https = write_variables(&mut writer, black_box(&VARIABLES).iter().copied());
-            write_headers(&mut writer, black_box(&HEADERS).iter().copied(), false);
+            write_headers(&mut writer, black_box(&HEADERS).iter().copied(), false, None);
             let fields = HeadFields { script: b"/srv/site/app.wsgi", https, ..Default::default() };
             buffer = writer.finish(&fields).unwrap_or_default();
         });

@@ -48,7 +48,7 @@ shim_body wsgid_read_body(void *r_, char *buffer, size_t room, size_t *length, i
             ap_log_rerror(APLOG_MARK, APLOG_INFO, status, r, "The request's body could not be read");
             /* 408 for a silent client, 413 for too much, and what a filter has answered stays answered. */
             *answer = ap_map_http_request_error(status, HTTP_BAD_REQUEST);
-            return SHIM_BODY_FAILED;
+            return *answer == HTTP_BAD_REQUEST ? SHIM_BODY_TORN : SHIM_BODY_FAILED;
         }
     }
     return request->body_ended ? SHIM_BODY_LAST : SHIM_BODY_MORE;

@@ -7,6 +7,8 @@ static void unset(wsgid_settings *settings)
     settings->pass_authorization = WSGID_UNSET;
     settings->reloading = WSGID_UNSET;
     settings->chunked = WSGID_UNSET;
+    settings->map_head = WSGID_UNSET;
+    settings->error_override = WSGID_UNSET;
 }
 
 static const char *first(const char *one, const char *other)
@@ -29,6 +31,10 @@ static wsgid_settings merge(const wsgid_settings *base, const wsgid_settings *ch
         .pass_authorization = first_set(child->pass_authorization, base->pass_authorization),
         .reloading = first_set(child->reloading, base->reloading),
         .chunked = first_set(child->chunked, base->chunked),
+        .map_head = first_set(child->map_head, base->map_head),
+        .error_override = first_set(child->error_override, base->error_override),
+        .trusted_headers = child->trusted_headers ? child->trusted_headers : base->trusted_headers,
+        .trusted_proxies = child->trusted_proxies ? child->trusted_proxies : base->trusted_proxies,
     };
     return merged;
 }
@@ -84,7 +90,8 @@ static wsgid_settings of_alias(const wsgid_alias *alias)
 wsgid_settings wsgid_settings_of(request_rec *r)
 {
     static const wsgid_settings defaults = {
-        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1, .chunked = 0
+        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1, .chunked = 0,
+        .map_head = WSGID_MAP_AUTO, .error_override = 0
     };
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);

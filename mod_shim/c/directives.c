@@ -29,6 +29,31 @@ static const char *set_flag(cmd_parms *cmd, void *dir, int on)
     return NULL;
 }
 
+static const char *set_map_head(cmd_parms *cmd, void *dir, const char *value)
+{
+    int *place = setting_of(cmd, dir);
+
+    if (strcasecmp(value, "off") == 0)
+        *place = WSGID_MAP_OFF;
+    else if (strcasecmp(value, "on") == 0)
+        *place = WSGID_MAP_ON;
+    else if (strcasecmp(value, "auto") == 0)
+        *place = WSGID_MAP_AUTO;
+    else
+        return "WSGIMapHEADToGET must be one of: Off | On | Auto";
+    return NULL;
+}
+
+static const char *trust_headers(cmd_parms *cmd, void *dir, const char *args)
+{
+    return wsgid_trust_headers(cmd, settings_of(cmd, dir), args);
+}
+
+static const char *trust_proxies(cmd_parms *cmd, void *dir, const char *args)
+{
+    return wsgid_trust_proxies(cmd, settings_of(cmd, dir), args);
+}
+
 static const char *set_restrict_embedded(cmd_parms *cmd, void *dir, int on)
 {
     wsgid_server_config *config = ap_get_module_config(cmd->server->module_config, &wsgi_module);
@@ -166,6 +191,14 @@ const command_rec wsgid_directives[] = {
                  "whether applications see the Authorization header"),
     AP_INIT_FLAG("WSGIScriptReloading", set_flag, SETTING(reloading), HTACCESS, "whether a changed script is loaded anew"),
     AP_INIT_FLAG("WSGIChunkedRequest", set_flag, SETTING(chunked), HTACCESS, "whether chunked request bodies are accepted"),
+    AP_INIT_TAKE1("WSGIMapHEADToGET", set_map_head, SETTING(map_head), HTACCESS,
+                  "whether applications see HEAD as GET: Off, On or Auto"),
+    AP_INIT_FLAG("WSGIErrorOverride", set_flag, SETTING(error_override), HTACCESS,
+                 "whether httpd's error documents replace the applications'"),
+    AP_INIT_RAW_ARGS("WSGITrustedProxyHeaders", trust_headers, NULL, HTACCESS,
+                     "headers in which proxies tell of the client"),
+    AP_INIT_RAW_ARGS("WSGITrustedProxies", trust_proxies, NULL, HTACCESS,
+                     "addresses and networks of the proxies that are believed"),
     AP_INIT_FLAG("WSGIRestrictEmbedded", set_restrict_embedded, NULL, SERVER,
                  "whether requests without a process group are refused"),
     AP_INIT_TAKE1("WSGIPythonHome", set_global, &python_home, SERVER,
@@ -191,12 +224,8 @@ const command_rec wsgid_directives[] = {
     AP_INIT_FLAG("WSGIPassApacheRequest", pass_apache_request, NULL, ANYWHERE,
                  "whether applications see httpd's request_rec, which they can't"),
     LATER("WSGIImportScript", SERVER),
-    LATER("WSGIMapHEADToGET", HTACCESS),
-    LATER("WSGIErrorOverride", HTACCESS),
     LATER("WSGIEnableSendfile", HTACCESS),
     LATER("WSGIIgnoreActivity", HTACCESS),
-    LATER("WSGITrustedProxyHeaders", HTACCESS),
-    LATER("WSGITrustedProxies", HTACCESS),
     LATER("WSGIGroupAuthoritative", OR_AUTHCFG),
     LATER("WSGIPythonOptimize", SERVER),
     LATER("WSGIPythonWarnings", SERVER),

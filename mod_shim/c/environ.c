@@ -3,6 +3,7 @@
  * an application may see, and how headers become HTTP_ variables, is decided in Rust.
  */
 #include "wsgid.h"
+#include "util_filter.h"
 
 static void add(apr_array_header_t *list, const char *name, const char *value)
 {
@@ -76,7 +77,20 @@ static void add_redirect(request_rec *r, apr_array_header_t *list)
     add_if(list, "REDIRECT_REMOTE_USER", last->user);
 }
 
-apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name)
+/*
+ * What the application is told. Where a filter will look at the body, the response to HEAD is to be like
+ * the one to GET, and only httpd knows that it is not sent.
+ */
+static const char *method_of(const request_rec *r, const wsgid_settings *settings)
+{
+    int filtered = r->output_filters->frec->ftype < AP_FTYPE_PROTOCOL;
+
+    if (!r->header_only || r->method_number != M_GET || settings->map_head == WSGID_MAP_OFF)
+        return r->method;
+    return settings->map_head == WSGID_MAP_ON || filtered ? "GET" : r->method;
+}
+
+apr_array_header_t *wsgid_variables(request_rec *r, const wsgid_request *request)
 {
     apr_array_header_t *list = apr_array_make(r->pool, 64, sizeof(shim_pair));
     char *path_info = apr_pstrdup(r->pool, r->path_info ? r->path_info : "");
@@ -90,11 +104,11 @@ apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name)
     add(list, "CONTEXT_PREFIX", ap_context_prefix(r));
     add(list, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
     add(list, "REQUEST_SCHEME", ap_http_scheme(r));
-    add(list, "REQUEST_METHOD", r->method);
+    add(list, "REQUEST_METHOD", method_of(r, request->settings));
     add(list, "REQUEST_URI", request_uri(r));
     add(list, "QUERY_STRING", r->args);
     ap_no2slash(path_info);
-    add(list, "SCRIPT_NAME", script_name);
+    add(list, "SCRIPT_NAME", request->script_name);
     add(list, "PATH_INFO", path_info);
     add(list, "SCRIPT_FILENAME", r->filename);
     add_if(list, "REMOTE_USER", r->user);

@@ -19,10 +19,9 @@ static int is_ours(const request_rec *r)
         && (strcmp(r->handler, WSGID_HANDLER) == 0 || strcmp(r->handler, "application/x-httpd-wsgi") == 0);
 }
 
-static int refuse(request_rec *r, int status, const char *why)
+static int refuse(request_rec *r, shim_refusal why, const char *words)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "%s: %s", why, r->filename);
-    return status;
+    return wsgid_rust()->refuse(r, &wsgid_door, why, apr_psprintf(r->pool, "%s: %s", words, r->filename));
 }
 
 /* May this file be run for this URL? */
@@ -31,34 +30,14 @@ static int check_script(request_rec *r)
     const char *forced = apr_table_get(r->notes, "alias-forced-type");
 
     if (!(forced && strcmp(forced, WSGID_HANDLER) == 0) && !(ap_allow_options(r) & OPT_EXECCGI))
-        return refuse(r, HTTP_FORBIDDEN, "Options ExecCGI is off in this directory");
+        return refuse(r, SHIM_EXEC_CGI_OFF, "Options ExecCGI is off in this directory");
     if (r->finfo.filetype == APR_NOFILE)
-        return refuse(r, HTTP_NOT_FOUND, "Target WSGI script not found or unable to stat");
+        return refuse(r, SHIM_NO_SCRIPT, "Target WSGI script not found or unable to stat");
     if (r->finfo.filetype == APR_DIR)
-        return refuse(r, HTTP_FORBIDDEN, "Attempt to invoke directory as WSGI application");
+        return refuse(r, SHIM_DIRECTORY, "Attempt to invoke directory as WSGI application");
     if (r->used_path_info == AP_REQ_REJECT_PATH_INFO && r->path_info && *r->path_info)
-        return refuse(r, HTTP_NOT_FOUND, "AcceptPathInfo off disallows user's path");
+        return refuse(r, SHIM_PATH_INFO, "AcceptPathInfo off disallows user's path");
     return OK;
-}
-
-static int check_body(request_rec *r, const wsgid_settings *settings)
-{
-    int status = ap_setup_client_block(r, settings->chunked ? REQUEST_CHUNKED_DECHUNK : REQUEST_CHUNKED_ERROR);
-
-    if (status == HTTP_LENGTH_REQUIRED)
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "A chunked request body is refused: WSGIChunkedRequest On "
-                      "would let it pass.");
-    return status;
-}
-
-static const char *script_name_of(request_rec *r)
-{
-    char *name = apr_pstrdup(r->pool, r->uri);
-
-    if (r->path_info && *r->path_info)
-        name[ap_find_path_info(name, r->path_info)] = '\0';
-    ap_no2slash(name);
-    return name;
 }
 
 static int64_t content_length(request_rec *r)
@@ -71,6 +50,38 @@ static int64_t content_length(request_rec *r)
     return !r->read_chunked && text && ap_parse_strict_length(&length, text) ? (int64_t)length : -1;
 }
 
+/* May this body be read? httpd itself sees that a chunked one does not grow over the limit. */
+static int check_body(request_rec *r, const wsgid_settings *settings)
+{
+    apr_off_t limit = ap_get_limit_req_body(r);
+
+    switch (ap_setup_client_block(r, settings->chunked ? REQUEST_CHUNKED_DECHUNK : REQUEST_CHUNKED_ERROR)) {
+    case OK:
+        break;
+    case HTTP_LENGTH_REQUIRED:
+        return refuse(r, SHIM_CHUNKED, "A chunked request body is refused: WSGIChunkedRequest On would let it pass");
+    case HTTP_NOT_IMPLEMENTED:
+        return refuse(r, SHIM_TRANSFER_CODING, "A Transfer-Encoding other than chunked is refused");
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return refuse(r, SHIM_BODY_TOO_LARGE, "The request's body is larger than LimitRequestBody allows");
+    default:
+        return refuse(r, SHIM_CONTENT_LENGTH, "A Content-Length that is no number is refused");
+    }
+    if (limit > 0 && content_length(r) > limit)
+        return refuse(r, SHIM_BODY_TOO_LARGE, "The request's body is larger than LimitRequestBody allows");
+    return OK;
+}
+
+static const char *script_name_of(request_rec *r)
+{
+    char *name = apr_pstrdup(r->pool, r->uri);
+
+    if (r->path_info && *r->path_info)
+        name[ap_find_path_info(name, r->path_info)] = '\0';
+    ap_no2slash(name);
+    return name;
+}
+
 static int serve(request_rec *r, const wsgid_settings *settings)
 {
     wsgid_request *request = wsgid_request_of(r);
@@ -81,9 +92,10 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     shim_ask ask = { .r = r, .door = &wsgid_door };
 
     request->script_name = script_name_of(r);
+    request->settings = settings;
     request->input = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     request->output = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    variables = wsgid_variables(r, request->script_name);
+    variables = wsgid_variables(r, request);
     headers = wsgid_headers(r);
     ask.variables = (const shim_pair *)variables->elts;
     ask.variable_count = variables->nelts;
@@ -97,10 +109,16 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     ask.expand_callable = !(alias && alias->callable);
     ask.handler = wsgid_text(r->handler);
     ask.content_length = content_length(r);
-    ask.expects_continue = r->expecting_100;
+    request->has_body = ask.content_length != 0;
     ask.request_time = r->request_time;
     ask.script_written = r->finfo.valid & APR_FINFO_MTIME ? r->finfo.mtime : 0;
     ask.timeout = (uint32_t)apr_time_sec(r->server->timeout);
+    if (settings->trusted_headers) {
+        ask.trusted_headers = (const shim_text *)settings->trusted_headers->elts;
+        ask.trusted_header_count = settings->trusted_headers->nelts;
+        ask.trusted_peer = wsgid_trusts_peer(r, settings);
+        ask.knows_proxies = settings->trusted_proxies != NULL;
+    }
     ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
     ask.reloading = settings->reloading;
     ask.restrict_embedded = server->restrict_embedded == 1;
@@ -117,9 +135,7 @@ int wsgid_handler(request_rec *r)
     settings = wsgid_settings_of(r);
     if ((status = check_script(r)) != OK || (status = check_body(r, &settings)) != OK)
         return status;
-    if (!wsgid_runtime) {
-        ap_log_rerror(APLOG_MARK, APLOG_CRIT, 0, r, "The module has no configuration; see the log of httpd's start.");
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
+    if (!wsgid_runtime)
+        return refuse(r, SHIM_NO_CONFIGURATION, "The module has no configuration; see the log of httpd's start");
     return serve(r, &settings);
 }

@@ -1,5 +1,6 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
+#include "apr_date.h"
 #include "apu_version.h"
 #include "mod_core.h"
 #include "util_filter.h"
@@ -42,12 +43,51 @@ static void add_header(void *r_, shim_text name_, shim_text value_)
     else if (is(name, "Transfer-Encoding"))
         /* How the body travels is httpd's to say (PEP 3333, "Other HTTP Features"). */
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "The application's Transfer-Encoding header is dropped");
+    else if (is(name, "Last-Modified")) {
+        /* As for CGI: in httpd's own spelling, and never in the future. */
+        ap_update_mtime(r, apr_date_parse_http(value));
+        ap_set_last_modified(r);
+    }
     else if (is(name, "WWW-Authenticate"))
         apr_table_addn(r->err_headers_out, name, value);
     else if (is(name, "Location") || is(name, "Content-Range"))
         apr_table_setn(r->headers_out, name, value);
     else
         apr_table_addn(r->headers_out, name, value);
+}
+
+/* A path on this server with 200: another of its resources is to answer, as for CGI (RFC 3875, 6.2.2). */
+static const char *local_redirect(const request_rec *r)
+{
+    const char *location = apr_table_get(r->headers_out, "Location");
+    return r->status == HTTP_OK && location && *location == '/' ? location : NULL;
+}
+
+static int diverts(void *r_)
+{
+    request_rec *r = r_;
+    return local_redirect(r)
+        || (wsgid_request_of(r)->settings->error_override && ap_is_HTTP_ERROR(r->status));
+}
+
+static int divert(void *r_)
+{
+    request_rec *r = r_;
+    const char *location = local_redirect(r);
+    int status = r->status;
+
+    if (location) {
+        /* Whatever the method was, and its body has been for the application. */
+        r->method = "GET";
+        r->method_number = M_GET;
+        apr_table_unset(r->headers_in, "Content-Length");
+        ap_internal_redirect_handler(location, r);
+        return OK;
+    }
+    /* httpd takes a status that is set already for the one of an earlier error document. */
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+    return status;
 }
 
 static void append(void *r_, const char *bytes, size_t length)
@@ -162,9 +202,15 @@ static int pass(void *r_)
     return pass_with(r, apr_bucket_flush_create(r->connection->bucket_alloc));
 }
 
+/* A body that nobody wanted is read, and dropped, by httpd: a client that is still sending it need not
+ * wait for its answer until then. */
 static int finish(void *r_)
 {
     request_rec *r = r_;
+    const wsgid_request *request = wsgid_request_of(r);
+
+    if (request->has_body && !request->body_ended && !pass(r_))
+        return 0;
     return pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc));
 }
 
@@ -193,6 +239,16 @@ static void retry_after(void *r_, uint32_t seconds)
 {
     request_rec *r = r_;
     apr_table_setn(r->err_headers_out, "Retry-After", apr_psprintf(r->pool, "%u", (unsigned)seconds));
+}
+
+/* LogFormat and expressions see the note; a document of ErrorDocument sees REDIRECT_WSGI_ERROR. */
+static void note(void *r_, shim_text number)
+{
+    request_rec *r = r_;
+    const char *text = apr_pstrmemdup(r->pool, number.data, number.length);
+
+    apr_table_setn(r->notes, "wsgi-error", text);
+    apr_table_setn(r->subprocess_env, "WSGI_ERROR", text);
 }
 
 static void log_(void *r_, int level, const char *text, size_t length)
@@ -244,13 +300,17 @@ const shim_door wsgid_door = {
     .read_body = wsgid_read_body,
     .set_status = set_status,
     .add_header = add_header,
+    .diverts = diverts,
+    .divert = divert,
     .append = append,
     .append_file = append_file,
     .pass = pass,
     .finish = finish,
     .truncate = truncate_,
     .retry_after = retry_after,
+    .note = note,
     .log = log_,
+    .trusts = wsgid_trusts,
     .server_name = server_name,
     .port = port,
     .host = host,

@@ -32,8 +32,22 @@ typedef struct {
 typedef enum {
     SHIM_BODY_MORE = 0,  /* bytes were read, there may be more */
     SHIM_BODY_LAST = 1,  /* bytes were read (possibly none), the body is at its end */
-    SHIM_BODY_FAILED = 2 /* it can't be read: *status is what the handler returns for that */
+    SHIM_BODY_FAILED = 2, /* it can't be read: *status is what the handler returns for that */
+    SHIM_BODY_TORN = 3   /* the same, and nothing but the client's breaking off is the reason */
 } shim_body;
+
+/* Why a request is refused before it reaches Rust. The numbers for the log are Rust's (message.rs). */
+typedef enum {
+    SHIM_EXEC_CGI_OFF,
+    SHIM_NO_SCRIPT,
+    SHIM_DIRECTORY,
+    SHIM_PATH_INFO,
+    SHIM_TRANSFER_CODING,
+    SHIM_CHUNKED,
+    SHIM_CONTENT_LENGTH,
+    SHIM_BODY_TOO_LARGE,
+    SHIM_NO_CONFIGURATION
+} shim_refusal;
 
 /*
  * What Rust may ask of httpd while a request is in flight. `r` is shim_ask.r, opaque to Rust.
@@ -45,6 +59,10 @@ typedef struct {
     /* The head of the response; `reason` may be empty. Then headers, then bytes. */
     void (*set_status)(void *r, int status, shim_text reason);
     void (*add_header)(void *r, shim_text name, shim_text value);
+    /* Does httpd answer in place of the application, now that the head is complete? And: let it, and
+     * return what the handler returns. */
+    int (*diverts)(void *r);
+    int (*divert)(void *r);
     /* Appends bytes without copying them: they stay valid until the next pass, finish or truncate. */
     void (*append)(void *r, const char *bytes, size_t length);
     /* Appends a part of a file. Takes the descriptor over, whatever it returns. */
@@ -59,8 +77,13 @@ typedef struct {
     /* Tells the client when to try again: for whatever error page serve's status leads to. */
     void (*retry_after)(void *r, uint32_t seconds);
 
+    /* Leaves the number of a message with the request. */
+    void (*note)(void *r, shim_text number);
     /* One line for the error log of the request's virtual host; levels are syslog's. */
     void (*log)(void *r, int level, const char *text, size_t length);
+
+    /* Is this the address of a trusted proxy? -1 if it is no address. It ends in NUL. */
+    int (*trusts)(void *r, const char *address);
 
     /* What %{...} values ask for. */
     shim_text (*server_name)(void *r);
@@ -94,7 +117,10 @@ typedef struct {
     int64_t request_time;        /* microseconds since the epoch, here and below */
     int64_t script_written;      /* the script's mtime */
     uint32_t timeout;            /* Apache's Timeout, in seconds */
-    int expects_continue;
+    const shim_text *trusted_headers; /* of proxies, in the order of the configuration */
+    size_t trusted_header_count;
+    int trusted_peer;            /* the peer is a trusted proxy, or any is */
+    int knows_proxies;           /* there is a list of trusted proxies */
     int pass_authorization;
     int reloading;
     int expand_callable;
@@ -149,6 +175,10 @@ typedef struct {
     /* Serves a request. Returns what the handler returns: 0 (OK) when a response was begun, else the HTTP
      * status to answer with, or what a failed read_body gave. */
     int (*serve)(const shim_runtime *runtime, const shim_ask *ask);
+    /* Tells why a request is not served; returns what the handler returns. */
+    int (*refuse)(void *r, const shim_door *door, shim_refusal why, const char *words);
+    /* The child ends. */
+    void (*leave)(const shim_runtime *runtime);
 } shim_functions;
 
 /*

@@ -1,5 +1,5 @@
-/* What the parent does: it begins a draft, reads directives into it, and tells the daemon. Nothing
- * stays open here, so nothing crosses the fork. */
+/* What the parent does, and how a child ends. The parent begins a draft, reads directives into it, and
+ * tells the daemon; nothing stays open there, so nothing crosses the fork. */
 #include "wsgid.h"
 #include "ap_mpm.h"
 #include "http_main.h"
@@ -126,4 +126,16 @@ int wsgid_monitor(apr_pool_t *p, server_rec *s)
     if (wsgid_runtime)
         wsgid_rust()->remind(wsgid_runtime, &wsgid_host);
     return DECLINED;
+}
+
+static apr_status_t leave(void *unused)
+{
+    wsgid_rust()->leave(wsgid_runtime);
+    return APR_SUCCESS;
+}
+
+/* A thread of ours must not outlast the code that it runs. */
+void wsgid_child_init(apr_pool_t *p, server_rec *s)
+{
+    apr_pool_pre_cleanup_register(p, NULL, leave);
 }

@@ -9,6 +9,7 @@
  *   alias.c       WSGIScriptAlias: from URL to file
  *   handler.c     from a request_rec to a shim_ask
  *   environ.c     the variables of a request
+ *   proxies.c     trusted proxies and their headers
  *   body.c        reading what the client sends
  *   reply.c       brigades: what the client gets
  *   startup.c     post_config and the parent's maintenance
@@ -42,7 +43,14 @@ typedef struct {
     int pass_authorization;
     int reloading;
     int chunked;
+    int map_head;                        /* wsgid_map_head */
+    int error_override;
+    apr_array_header_t *trusted_headers; /* of shim_text */
+    apr_array_header_t *trusted_proxies; /* of apr_ipsubnet_t * */
 } wsgid_settings;
+
+/* WSGIMapHEADToGET. */
+typedef enum { WSGID_MAP_OFF, WSGID_MAP_ON, WSGID_MAP_AUTO } wsgid_map_head;
 
 /* One WSGIScriptAlias or WSGIScriptAliasMatch. */
 typedef struct {
@@ -85,8 +93,10 @@ typedef struct {
 /* A request of ours between the hooks and the door. */
 typedef struct {
     const char *script_name;
+    const wsgid_settings *settings;
     apr_bucket_brigade *input;
     apr_bucket_brigade *output;
+    int has_body;
     int body_ended;
     int has_file; /* the response, or a part of it, is a file */
     int begun;    /* something of it has been passed on */
@@ -123,8 +133,14 @@ int wsgid_handler(request_rec *r);
 wsgid_request *wsgid_request_of(request_rec *r);
 
 /* environ.c */
-apr_array_header_t *wsgid_variables(request_rec *r, const char *script_name);
+apr_array_header_t *wsgid_variables(request_rec *r, const wsgid_request *request);
 apr_array_header_t *wsgid_headers(request_rec *r);
+
+/* proxies.c */
+const char *wsgid_trust_headers(cmd_parms *cmd, wsgid_settings *settings, const char *args);
+const char *wsgid_trust_proxies(cmd_parms *cmd, wsgid_settings *settings, const char *args);
+int wsgid_trusts_peer(const request_rec *r, const wsgid_settings *settings);
+int wsgid_trusts(void *r, const char *address);
 
 /* body.c */
 shim_body wsgid_read_body(void *r, char *buffer, size_t room, size_t *length, int *status);
@@ -137,6 +153,7 @@ extern const shim_host wsgid_host;
 int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 int wsgid_monitor(apr_pool_t *p, server_rec *s);
+void wsgid_child_init(apr_pool_t *p, server_rec *s);
 
 static inline shim_text wsgid_text(const char *string)
 {

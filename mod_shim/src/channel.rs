@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -40,6 +40,9 @@ pub enum ReceiveError {
     /// What came is no frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// What was taken ahead can't be read back.
+    #[error("what was spooled can't be read: {0}")]
+    Spool(io::Error),
     /// Anything else.
     #[error(transparent)]
     Io(io::Error),
@@ -159,6 +162,12 @@ impl Channel {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

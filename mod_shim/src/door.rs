@@ -12,6 +12,8 @@ pub enum BodyPart {
     More(usize),
     /// That was the end.
     Last(usize),
+    /// The client broke it off: what it would be answered with, if nothing else is said.
+    Torn(i32),
     /// It can't be read; the request is to be answered with this status, in httpd's sense: a negative
     /// one says that a filter has answered already.
     Failed(i32),
@@ -23,12 +25,19 @@ pub struct ClientGone;
 
 /// One request's side of httpd.
 pub trait Door: expand::Request {
+    /// Is this the address of one of the configured proxies? `None` if it is no address.
+    fn trusts(&self, address: &[u8]) -> Option<bool>;
     /// Reads a part of the body, waiting for it. `Expect: 100-continue` is answered by the first call.
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart;
     /// Begins the response.
     fn set_status(&mut self, status: u16, reason: &[u8]);
     /// Adds a header, keeping what is already there under that name.
     fn add_header(&mut self, name: &[u8], value: &[u8]);
+    /// Is httpd to answer in place of the application, whose head is all there now? Then its body is not
+    /// wanted.
+    fn diverts(&mut self) -> bool;
+    /// Has httpd answer; returns what the handler returns.
+    fn divert(&mut self) -> i32;
     /// Adds bytes to what goes out with the next pass.
     fn append(&mut self, bytes: Bytes);
     /// Adds a part of a file.
@@ -39,6 +48,8 @@ pub trait Door: expand::Request {
     fn finish(&mut self) -> Result<(), ClientGone>;
     /// Sends what was appended; the client is made to see that the response is not whole.
     fn truncate(&mut self);
+    /// Leaves the number of a message with the request, for `LogFormat` and `ErrorDocument`.
+    fn note(&mut self, number: &str);
     /// One line for the error log of the request's virtual host.
     fn log(&mut self, level: Level, text: &[u8]);
 }

@@ -1,6 +1,7 @@
 //! The variables of a request: which of httpd's an application sees, and how headers are spelled.
 //! Order matters: the worker lets what comes later win, so headers and CGI variables beat `SetEnv`.
 
+use crate::trusted::Verdict;
 use wsgid_proto::request::HeadWriter;
 
 /// Is this a header an application may see under `HTTP_…`? Any other character than these could be
@@ -22,18 +23,19 @@ pub fn write_variables<'a>(
             // httpd's own search path is nobody's business.
             b"PATH" => {}
             // Ours: not to be set from outside.
-            _ if name.starts_with(b"wsgi.") => {}
+            _ if name.starts_with(b"wsgi.") || name.starts_with(b"mod_wsgi.x-") => {}
             _ => writer.variable(name, value),
         }
     }
     https
 }
 
-/// Writes the request's headers.
+/// Writes the request's headers, but those that a verdict on proxies hides.
 pub fn write_headers<'a>(
     writer: &mut HeadWriter,
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     pass_authorization: bool,
+    verdict: Option<&Verdict>,
 ) {
     for (name, value) in headers {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -43,12 +45,29 @@ pub fn write_headers<'a>(
         if is("Authorization") && !pass_authorization {
             continue;
         }
+        if verdict.is_some_and(|verdict| verdict.hides(name)) {
+            continue;
+        }
+        let rewritten = verdict.and_then(|verdict| verdict.forwarded_for.as_deref());
         if is("Content-Type") {
             writer.variable(b"CONTENT_TYPE", value);
         } else if is("Content-Length") {
             writer.variable(b"CONTENT_LENGTH", value);
+        } else if let Some(value) = rewritten.filter(|_| is("X-Forwarded-For")) {
+            writer.header(name, value);
         } else {
             writer.header(name, value);
+        }
+    }
+}
+
+/// Writes what trusted proxies said over what httpd says. The script's name as it was goes along: it is
+/// `mod_wsgi.script_name`.
+pub fn write_verdict(writer: &mut HeadWriter, verdict: &Verdict, script_name: &[u8]) {
+    for (name, value) in &verdict.variables {
+        writer.variable(name.as_bytes(), value);
+        if *name == "SCRIPT_NAME" {
+            writer.variable(b"mod_wsgi.x-script_name", script_name);
         }
     }
 }
@@ -67,7 +86,7 @@ mod tests {
         let (variables, headers): (Pairs<'static>, Pairs<'static>) = (leak(variables), leak(headers));
         let mut writer = HeadWriter::new(Vec::new());
         let https = write_variables(&mut writer, bytes(variables));
-        write_headers(&mut writer, bytes(headers), pass);
+        write_headers(&mut writer, bytes(headers), pass, None);
         let frame = writer.finish(&HeadFields { script: b"/s", ..Default::default() }).unwrap();
         let head = RequestHead::decode(Bytes::from(frame).slice(frame::HEADER..)).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,7 +1,8 @@
-//! Everything that can keep a request from its answer: whose fault it is, which status the client
-//! gets, and the words for the error log. One table; compat with mod_wsgi's statuses.
+//! Everything that can keep a request from its answer, in words for the error log. Which status that is,
+//! and which number it has, is in the table of [`crate::message`].
 
-use wsgid_proto::response::Level;
+use crate::message::{self, Message};
+use wsgid_proto::response::AbortCause;
 
 /// Why a request has no answer of the application's.
 #[derive(Debug, thiserror::Error)]
@@ -106,9 +107,18 @@ pub enum Fault {
         /// What it did.
         what: String,
     },
-    /// The application did not answer; its traceback is in the log already.
-    #[error("{0}")]
-    Application(String),
+    /// No worker has read the request.
+    #[error("None of several workers of process group '{0}' read the request; the log of wsgid may say why")]
+    NotDelivered(String),
+    /// The worker gave up; a traceback is in the log already.
+    #[error("{1}")]
+    Aborted(AbortCause, String),
+    /// A spool file can't be read back.
+    #[error("What was spooled can't be read: {0}")]
+    Spool(std::io::Error),
+    /// The request can't be served as it is, or not here.
+    #[error("{1}")]
+    Precondition(&'static Message, String),
     /// The client's body can't be read; httpd says what that is worth.
     #[error("The request's body could not be read ({0})")]
     BodyFailed(i32),
@@ -119,58 +129,48 @@ fn or_unknown(fate: &str) -> &str {
 }
 
 impl Fault {
-    /// The HTTP status for the client.
-    pub fn status(&self) -> u16 {
+    /// Its line in the table of messages.
+    pub fn message(&self) -> &'static Message {
         match self {
-            Fault::UnknownGroup(_)
-            | Fault::ForeignGroup { .. }
-            | Fault::Restricted
-            | Fault::NameTooLong(_)
-            | Fault::HeadTooLarge(_)
-            | Fault::Refused(_)
-            | Fault::BadBroker(_)
-            | Fault::Application(_) => 500,
-            Fault::DaemonAbsent { .. }
-            | Fault::NotConfigured(_)
-            | Fault::Overloaded(_)
-            | Fault::NoWorker { .. }
-            | Fault::Failing(_)
-            | Fault::QueueFull { .. } => 503,
-            Fault::WorkerDied { .. } | Fault::Protocol { .. } => 502,
-            Fault::QueueTimeout { .. } | Fault::WorkerSilent { .. } => 504,
-            Fault::BodyFailed(answer) => u16::try_from(*answer).unwrap_or(400),
+            Fault::UnknownGroup(_) => message::UNKNOWN_GROUP,
+            Fault::ForeignGroup { .. } => message::FOREIGN_GROUP,
+            Fault::Restricted => message::RESTRICTED,
+            Fault::NameTooLong(_) => message::NAME_TOO_LONG,
+            Fault::HeadTooLarge(_) => message::HEAD_TOO_LARGE,
+            Fault::DaemonAbsent { .. } => message::DAEMON_ABSENT,
+            Fault::NotConfigured(_) => message::NOT_CONFIGURED,
+            Fault::Refused(_) => message::REFUSED,
+            Fault::Overloaded(_) => message::OVERLOADED,
+            Fault::BadBroker(_) => message::BAD_BROKER,
+            Fault::NoWorker { .. } => message::NO_WORKER,
+            Fault::Failing(_) => message::FAILING,
+            Fault::QueueFull { .. } => message::QUEUE_FULL,
+            Fault::QueueTimeout { .. } => message::QUEUE_TIMEOUT,
+            Fault::NotDelivered(_) => message::NOT_DELIVERED,
+            Fault::WorkerDied { .. } => message::WORKER_DIED,
+            Fault::WorkerSilent { .. } => message::WORKER_SILENT,
+            Fault::Protocol { .. } => message::PROTOCOL,
+            Fault::Aborted(cause, _) => of_cause(*cause),
+            Fault::BodyFailed(_) => message::BODY_UNREADABLE,
+            Fault::Spool(_) => message::SPOOL,
+            Fault::Precondition(what, _) => what,
         }
     }
 
-    /// Seconds after which the client may well try again (RFC 9110, 10.2.3), where the trouble is one that
-    /// passes by itself.
-    pub fn retry_after(&self) -> Option<u32> {
-        match self {
-            // The next thread comes free before long, but not for everybody who was turned away.
-            Fault::QueueFull { .. } | Fault::QueueTimeout { .. } => Some(5),
-            // A worker, or the daemon, is being started.
-            Fault::NoWorker { .. } | Fault::DaemonAbsent { .. } | Fault::Overloaded(_) => Some(10),
-            // httpd offers its configuration every ten seconds.
-            Fault::NotConfigured(_) => Some(15),
-            // The longest pause between two attempts to start a worker.
-            Fault::Failing(_) => Some(30),
-            _ => None,
-        }
-    }
-
-    /// What the handler returns to httpd.
+    /// What the handler returns to httpd: an HTTP status, or, below zero, word that a filter has answered.
     pub fn answer(&self) -> i32 {
         match self {
             Fault::BodyFailed(answer) => *answer,
-            other => other.status().into(),
+            other => other.message().status.into(),
         }
     }
+}
 
-    /// How grave it is for the administrator; what a client did is not.
-    pub fn level(&self) -> Level {
-        match self {
-            Fault::BodyFailed(_) => Level::Info,
-            _ => Level::Error,
-        }
+fn of_cause(cause: AbortCause) -> &'static Message {
+    match cause {
+        AbortCause::Application | AbortCause::Body => message::EXCEPTION,
+        AbortCause::Script => message::SCRIPT_FAILED,
+        AbortCause::Callable => message::NO_CALLABLE,
+        AbortCause::Internal => message::INTERNAL,
     }
 }

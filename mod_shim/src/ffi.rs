@@ -5,6 +5,8 @@
 use crate::control;
 use crate::door::{BodyPart, ClientGone, Door};
 use crate::draft::{Draft, Facts};
+use crate::fault::Fault;
+use crate::message::{self, Message};
 use crate::runtime::Runtime;
 use crate::serve::Ask;
 use bytes::Bytes;
@@ -44,6 +46,8 @@ static FUNCTIONS: c::shim_functions = c::shim_functions {
     remind: Some(remind),
     runtime_free: Some(runtime_free),
     serve: Some(serve),
+    refuse: Some(refuse),
+    leave: Some(leave),
 };
 
 /// Runs `body`; a panic in it is worth `failure`. The panic's own message has gone to stderr, which is
@@ -86,6 +90,18 @@ unsafe fn pairs<'a>(first: *const c::shim_pair, count: usize) -> Vec<(&'a [u8], 
     let list = unsafe { std::slice::from_raw_parts(first, count) };
     // SAFETY: as above.
     list.iter().map(|pair| unsafe { (bytes(pair.name), bytes(pair.value)) }).collect()
+}
+
+/// # Safety
+/// As [`pairs`], for texts.
+unsafe fn texts<'a>(first: *const c::shim_text, count: usize) -> Vec<&'a [u8]> {
+    if first.is_null() || count == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the caller's promise.
+    let list = unsafe { std::slice::from_raw_parts(first, count) };
+    // SAFETY: as above.
+    list.iter().map(|text| unsafe { bytes(*text) }).collect()
 }
 
 fn as_text(bytes: &[u8]) -> c::shim_text {
@@ -300,17 +316,50 @@ unsafe extern "C" fn serve(runtime: *const c::shim_runtime, ask: *const c::shim_
         let (runtime, raw) = unsafe { (&*runtime.cast::<Runtime>(), &*ask) };
         // SAFETY: the promises above.
         let (mut door, ask) = unsafe { (HttpdDoor::new(raw), ask_of(raw)) };
-        match crate::serve::serve(runtime, &ask, &mut door) {
-            Ok(()) => 0,
-            Err(fault) => {
-                crate::serve::log(&mut door, &fault);
-                if let Some(seconds) = fault.retry_after() {
-                    door.retry_after(seconds);
-                }
-                fault.answer()
-            }
-        }
+        crate::serve::serve(runtime, &ask, &mut door).unwrap_or_else(|fault| door.refuse(&fault))
     })
+}
+
+/// # Safety
+/// `r`, `door` and `words` are as shim.h says and live through the call.
+unsafe extern "C" fn refuse(
+    r: *mut std::ffi::c_void,
+    door: *const c::shim_door,
+    why: c::shim_refusal::Type,
+    words: *const c_char,
+) -> c_int {
+    const INTERNAL_SERVER_ERROR: c_int = 500;
+    fence(INTERNAL_SERVER_ERROR, || {
+        // SAFETY: the promises above.
+        let (mut door, words) = unsafe { (HttpdDoor { r, door: &*door, held: Vec::new() }, text(words)) };
+        door.refuse(&Fault::Precondition(message_of(why), words.unwrap_or_default()))
+    })
+}
+
+fn message_of(why: c::shim_refusal::Type) -> &'static Message {
+    match why {
+        c::shim_refusal::SHIM_EXEC_CGI_OFF => message::EXEC_CGI_OFF,
+        c::shim_refusal::SHIM_NO_SCRIPT => message::NO_SCRIPT,
+        c::shim_refusal::SHIM_DIRECTORY => message::DIRECTORY,
+        c::shim_refusal::SHIM_PATH_INFO => message::PATH_INFO,
+        c::shim_refusal::SHIM_TRANSFER_CODING => message::TRANSFER_CODING,
+        c::shim_refusal::SHIM_CHUNKED => message::CHUNKED,
+        c::shim_refusal::SHIM_CONTENT_LENGTH => message::CONTENT_LENGTH,
+        c::shim_refusal::SHIM_BODY_TOO_LARGE => message::BODY_TOO_LARGE,
+        c::shim_refusal::SHIM_NO_CONFIGURATION => message::NO_CONFIGURATION,
+        _ => message::INTERNAL,
+    }
+}
+
+/// # Safety
+/// `runtime` is NULL or live.
+unsafe extern "C" fn leave(runtime: *const c::shim_runtime) {
+    fence((), || {
+        if !runtime.is_null() {
+            // SAFETY: the promise above.
+            unsafe { &*runtime.cast::<Runtime>() }.drain.leave();
+        }
+    });
 }
 
 /// # Safety
@@ -328,10 +377,12 @@ unsafe fn ask_of<'a>(raw: &c::shim_ask) -> Ask<'a> {
             expand_callable: raw.expand_callable != 0,
             handler: bytes(raw.handler),
             content_length: raw.content_length.try_into().ok(),
-            expects_continue: raw.expects_continue != 0,
             request_time: raw.request_time.try_into().unwrap_or(0),
             script_written: raw.script_written.try_into().unwrap_or(0),
             timeout: Duration::from_secs(raw.timeout.into()),
+            trusted_headers: texts(raw.trusted_headers, raw.trusted_header_count),
+            trusted_peer: raw.trusted_peer != 0,
+            knows_proxies: raw.knows_proxies != 0,
             pass_authorization: raw.pass_authorization != 0,
             reloading: raw.reloading != 0,
             restrict_embedded: raw.restrict_embedded != 0,
@@ -367,8 +418,13 @@ impl<'a> HttpdDoor<'a> {
         Self { r: raw.r, door: unsafe { &*raw.door }, held: Vec::new() }
     }
 
-    fn retry_after(&mut self, seconds: u32) {
-        call!(self.retry_after(seconds) else ());
+    /// Tells of a fault, and returns what the handler returns.
+    fn refuse(&mut self, fault: &Fault) -> c_int {
+        crate::serve::tell(self, fault);
+        if let Some(seconds) = fault.message().retry_after {
+            call!(self.retry_after(seconds) else ());
+        }
+        fault.answer()
     }
 
     fn client(&mut self, reached: c_int) -> Result<(), ClientGone> {
@@ -407,6 +463,15 @@ impl expand::Request for HttpdDoor<'_> {
 }
 
 impl Door for HttpdDoor<'_> {
+    fn trusts(&self, address: &[u8]) -> Option<bool> {
+        let address = CString::new(address).ok()?;
+        match call!(self.trusts(address.as_ptr()) else -1) {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
         let (mut length, mut status) = (0, 400);
         let result = call!(self.read_body(buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length, &raw mut status)
@@ -414,6 +479,7 @@ impl Door for HttpdDoor<'_> {
         match result {
             c::shim_body::SHIM_BODY_MORE => BodyPart::More(length),
             c::shim_body::SHIM_BODY_LAST => BodyPart::Last(length),
+            c::shim_body::SHIM_BODY_TORN => BodyPart::Torn(status),
             _ => BodyPart::Failed(status),
         }
     }
@@ -424,6 +490,14 @@ impl Door for HttpdDoor<'_> {
 
     fn add_header(&mut self, name: &[u8], value: &[u8]) {
         call!(self.add_header(as_text(name), as_text(value)) else ());
+    }
+
+    fn diverts(&mut self) -> bool {
+        call!(self.diverts() else 0) != 0
+    }
+
+    fn divert(&mut self) -> i32 {
+        call!(self.divert() else 500)
     }
 
     fn append(&mut self, bytes: Bytes) {
@@ -449,6 +523,10 @@ impl Door for HttpdDoor<'_> {
     fn truncate(&mut self) {
         call!(self.truncate() else ());
         self.held.clear();
+    }
+
+    fn note(&mut self, number: &str) {
+        call!(self.note(as_text(number.as_bytes())) else ());
     }
 
     fn log(&mut self, level: Level, text: &[u8]) {

@@ -1,7 +1,8 @@
 //! The Rust half of `mod_wsgid.so`: what happens to a request between httpd's handler and a worker.
 //!
 //! ```text
-//! handler.c ─► ffi ─► serve ─► environ    the head of the request, into one buffer
+//! handler.c ─► ffi ─► serve ─► body       what the client sends, ahead of the worker
+//!                       ├────► environ    the head of the request, into one buffer
 //!                       ├────► dispatch   a thread of a worker: board, queue, connection, retries
 //!                       └────► relay      frames of the worker ─► door ─► reply.c
 //! startup.c ─► ffi ─► draft ─► control    the configuration, to the daemon
@@ -9,22 +10,29 @@
 //!
 //! * [`door`]: what a request may ask of httpd, as a trait, so that tests need none
 //! * [`pool`], [`broker`], [`channel`], [`kept`]: a child's view of the workers, and its kept connections
-//! * [`fault`]: everything that can go wrong, with its status and its words
+//! * [`source`], [`drain`], [`spool`]: answers that are ahead of their clients, and where they wait
+//! * [`fault`], [`message`]: everything that can go wrong, with its words, its number and its status
 //!
-//! Nothing here starts a thread, and nothing is open when httpd forks.
+//! One thread is ours, [`drain`]'s, in children alone; nothing is open when httpd forks.
 
+pub mod body;
 pub mod broker;
 pub mod channel;
 pub mod control;
 pub mod dispatch;
 pub mod door;
 pub mod draft;
+pub mod drain;
 pub mod environ;
 pub mod fault;
 mod ffi;
 pub mod kept;
+pub mod message;
 pub mod pool;
 pub mod relay;
 pub mod runtime;
 pub mod serve;
+pub mod source;
+pub mod spool;
 mod sys;
+pub mod trusted;

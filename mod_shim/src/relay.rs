@@ -4,10 +4,14 @@
 //! Nothing is held back for long: what has been appended is passed on as soon as the worker has
 //! nothing more at hand, when it has become much, and before anything is waited for.
 
-use crate::channel::{Channel, ReceiveError};
+use crate::body::Body;
+use crate::channel::ReceiveError;
 use crate::door::{BodyPart, Door};
+use crate::drain::Drain;
 use crate::fault::Fault;
+use crate::source::Source;
 use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::{self, Frame, Kind};
@@ -20,6 +24,8 @@ use wsgid_proto::{DecodeError, Message, bounds};
 pub enum Outcome {
     /// The response is whole and has been appended; the channel may serve another request.
     Whole,
+    /// The same, but httpd answers in place of it.
+    Diverted,
     /// The client went away; the worker learns it from the closed channel.
     ClientGone,
     /// The worker went away without having read the head: another one may have it.
@@ -45,16 +51,31 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Under which terms the answer is relayed.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The process group, for messages.
+    pub group: &'a str,
+    /// How long the worker may be silent: the channel's time-out, for messages.
+    pub silence: Duration,
+    /// Who takes the answer off the worker while the client is slow.
+    pub drain: Option<&'a Drain>,
+    /// All of the body went along with the head.
+    pub body_complete: bool,
+}
+
 /// One relay.
 #[derive(Debug)]
 pub struct Relay<'a, D: Door + ?Sized> {
-    channel: &'a mut Channel,
+    source: &'a Arc<Mutex<Source>>,
+    body: &'a mut Body,
     door: &'a mut D,
     exchange: Exchange,
-    group: &'a str,
-    silence: Duration,
+    terms: Terms<'a>,
     spoken: bool,
     begun: bool,
+    /// httpd answers in place of the application, whose body goes nowhere.
+    diverted: bool,
     appended: bool,
     /// Bytes appended since the last pass.
     held: usize,
@@ -75,25 +96,25 @@ impl From<Fault> for Stop {
 }
 
 impl<'a, D: Door + ?Sized> Relay<'a, D> {
-    /// Begins after the head has been sent. `silence` is the channel's time-out, for messages.
+    /// Begins after the head has been sent.
     pub fn new(
-        channel: &'a mut Channel,
+        source: &'a Arc<Mutex<Source>>,
+        body: &'a mut Body,
         door: &'a mut D,
-        group: &'a str,
-        silence: Duration,
-        body_complete: bool,
+        terms: Terms<'a>,
     ) -> Self {
         let mut exchange = Exchange::default();
         // A fresh exchange takes a head: this can't be out of turn.
-        let _ = exchange.head(body_complete);
+        let _ = exchange.head(terms.body_complete);
         Self {
-            channel,
+            source,
+            body,
             door,
             exchange,
-            group,
-            silence,
+            terms,
             spoken: false,
             begun: false,
+            diverted: false,
             appended: false,
             held: 0,
             body_fault: None,
@@ -117,7 +138,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             };
             self.spoken = true;
             match self.handle(frame) {
-                Ok(()) if self.exchange.phase() == Phase::Finished => return Ok(Outcome::Whole),
+                Ok(()) if self.exchange.phase() == Phase::Finished => return Ok(self.finished()),
                 Ok(()) => {}
                 Err(Stop::ClientGone) => return Ok(Outcome::ClientGone),
                 Err(Stop::Fault(fault)) => return Err(fault),
@@ -125,17 +146,25 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         }
     }
 
+    fn finished(&self) -> Outcome {
+        if self.diverted { Outcome::Diverted } else { Outcome::Whole }
+    }
+
+    fn source(&self) -> MutexGuard<'a, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next frame; `None` when the worker closed without having read the head.
     fn receive(&mut self) -> Result<Option<Frame>, Stop> {
         let at_hand = match self.appended {
             // Is that all for now? Then it goes out before anything is waited for.
-            true => self.channel.at_hand(),
-            false => self.channel.held(),
+            true => self.source().at_hand(),
+            false => self.source().held(),
         };
         let frame = match at_hand {
             Ok(None) => {
                 self.flush()?;
-                self.channel.receive()
+                self.source().receive()
             }
             Ok(Some(frame)) => Ok(frame),
             Err(error) => Err(error),
@@ -148,23 +177,27 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     }
 
     fn channel_fault(&self, error: ReceiveError) -> Fault {
-        let group = self.group.to_string();
+        let group = self.terms.group.to_string();
         match error {
             ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => {
                 Fault::WorkerDied { group, fate: String::new() }
             }
-            ReceiveError::Silent => Fault::WorkerSilent { group, seconds: self.silence.as_secs() as u32 },
+            ReceiveError::Silent => {
+                Fault::WorkerSilent { group, seconds: self.terms.silence.as_secs() as u32 }
+            }
             ReceiveError::Frame(error) => Fault::Protocol { group, what: error.to_string() },
+            ReceiveError::Spool(error) => Fault::Spool(error),
         }
     }
 
     fn protocol(&self, what: impl std::fmt::Display) -> Fault {
-        Fault::Protocol { group: self.group.to_string(), what: what.to_string() }
+        Fault::Protocol { group: self.terms.group.to_string(), what: what.to_string() }
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
         self.held = 0;
         if std::mem::take(&mut self.appended) {
+            let _watch = self.terms.drain.and_then(|drain| drain.watch(self.source));
             self.door.pass().map_err(|_| Stop::ClientGone)?;
         }
         Ok(())
@@ -179,6 +212,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
                 Ok(())
             }
             Kind::ResponseHead => self.response_head(frame.payload),
+            Kind::Chunk | Kind::File if self.diverted => Ok(()),
             Kind::Chunk => {
                 if !frame.payload.is_empty() {
                     self.held += frame.payload.len();
@@ -197,11 +231,12 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     fn response_head(&mut self, payload: Bytes) -> Result<(), Stop> {
         let head = ResponseHead::decode(&payload).map_err(|e| self.protocol(e))?;
-        self.begun = true;
         self.door.set_status(head.status, head.reason);
         for (name, value) in head.headers() {
             self.door.add_header(name, value);
         }
+        self.diverted = self.door.diverts();
+        self.begun = !self.diverted;
         // It goes out with the first bytes of the body or with the end (PEP 3333): httpd serves ranges
         // only of what it has in one brigade with both.
         Ok(())
@@ -209,10 +244,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     fn file(&mut self, payload: Bytes) -> Result<(), Stop> {
         let part = File::decode(payload).map_err(|e| self.protocol(e))?;
-        let file = self
-            .channel
-            .take_descriptor()
-            .ok_or_else(|| self.protocol("a file came without its descriptor"))?;
+        let descriptor = self.source().take_descriptor();
+        let file = descriptor.ok_or_else(|| self.protocol("a file came without its descriptor"))?;
         // The two may not be added up beyond what a file offset can be.
         if part.offset.checked_add(part.length).is_none_or(|end| end > i64::MAX as u64) {
             return Err(self.protocol("a part of a file is beyond any file's end").into());
@@ -229,13 +262,15 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let room = (wanted.max as usize).clamp(1, bounds::CHUNK);
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(frame::HEADER + room, 0);
-        let (kind, length) = match self.door.read_body(&mut buffer[frame::HEADER..]) {
+        let (kind, length) = match self.body.read(&mut buffer[frame::HEADER..], self.door)? {
             BodyPart::More(length) => (Kind::BodyChunk, length.min(room)),
             BodyPart::Last(length) => (Kind::BodyLast, length.min(room)),
             // A filter has answered the client already: whatever the application says would be a second
             // response. It learns of it from the closed connection.
             BodyPart::Failed(answered) if answered < 0 => return Err(Fault::BodyFailed(answered).into()),
-            BodyPart::Failed(answer) => return self.body_failed(Fault::BodyFailed(answer)),
+            BodyPart::Torn(answer) | BodyPart::Failed(answer) => {
+                return self.body_failed(Fault::BodyFailed(answer));
+            }
         };
         buffer[..frame::HEADER].copy_from_slice(&frame::header(kind, length));
         self.send(kind, &buffer[..frame::HEADER + length])?;
@@ -251,7 +286,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     fn send(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), Stop> {
         self.exchange.step(kind).map_err(|e| self.protocol(e))?;
-        self.channel.send(bytes).map_err(|e| self.channel_fault(e).into())
+        let sent = self.source().send(bytes);
+        sent.map_err(|e| self.channel_fault(e).into())
     }
 
     /// The worker gave up. If the body failed first, that is the reason the client is told.
@@ -262,15 +298,17 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         };
         match self.body_fault.take() {
             Some(fault) if matches!(abort.cause, AbortCause::Body | AbortCause::Application) => fault,
-            _ => Fault::Application(abort.detail),
+            _ => Fault::Aborted(abort.cause, abort.detail),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::channel::Channel;
     use crate::door::ClientGone;
+    use crate::spool::Limits;
     use std::io::{Read, Write};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -279,10 +317,11 @@ mod tests {
 
     /// A door that writes down what it is asked for, and whose client sends `body` in parts.
     #[derive(Default)]
-    struct Notes {
-        said: Vec<String>,
-        body: Vec<BodyPart>,
-        gone: bool,
+    pub(crate) struct Notes {
+        pub(crate) said: Vec<String>,
+        pub(crate) body: Vec<BodyPart>,
+        pub(crate) gone: bool,
+        pub(crate) diverts: bool,
     }
 
     impl expand::Request for Notes {
@@ -304,6 +343,9 @@ mod tests {
     }
 
     impl Door for Notes {
+        fn trusts(&self, _: &[u8]) -> Option<bool> {
+            None
+        }
         fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
             self.said.push(format!("read at most {}", buffer.len()));
             self.body.remove(0)
@@ -313,6 +355,12 @@ mod tests {
         }
         fn add_header(&mut self, name: &[u8], value: &[u8]) {
             self.said.push(format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
+        }
+        fn diverts(&mut self) -> bool {
+            self.diverts
+        }
+        fn divert(&mut self) -> i32 {
+            0
         }
         fn append(&mut self, bytes: Bytes) {
             self.said.push(format!("+{}", String::from_utf8_lossy(&bytes)));
@@ -329,6 +377,9 @@ mod tests {
             Ok(())
         }
         fn truncate(&mut self) {}
+        fn note(&mut self, number: &str) {
+            self.said.push(format!("note {number}"));
+        }
         fn log(&mut self, level: Level, text: &[u8]) {
             self.said.push(format!("log {level:?} {}", String::from_utf8_lossy(text)));
         }
@@ -355,8 +406,23 @@ mod tests {
         let (ours, mut worker) = UnixStream::pair().unwrap();
         worker.write_all(&written.concat()).unwrap();
         worker.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
-        Relay::new(&mut channel, door, "site", Duration::from_secs(5), false).run()
+        relay(Channel::over(ours, PATIENCE).unwrap(), false, door)
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn relay(channel: Channel, body_complete: bool, door: &mut Notes) -> Result<Outcome, Fault> {
+        let source = Arc::new(Mutex::new(Source::new(channel, Limits::default())));
+        let terms = Terms { group: "site", silence: PATIENCE, drain: None, body_complete };
+        Relay::new(&source, &mut Body::streaming(), door, terms).run()
+    }
+
+    #[test]
+    fn a_diverted_response_is_read_to_its_end_and_goes_nowhere() {
+        let mut door = Notes { diverts: true, ..Default::default() };
+        let frames = [head(), framed(Kind::Chunk, b"unseen"), framed(Kind::End, b"")];
+        assert!(matches!(run(&frames, &mut door), Ok(Outcome::Diverted)));
+        assert_eq!(door.said, ["200 OK", "A: b"]);
     }
 
     #[test]
@@ -387,7 +453,7 @@ mod tests {
     #[test]
     fn the_status_names_whose_fault_it_is() {
         let status = |frames: &[Vec<u8>], body: Vec<BodyPart>| {
-            run(frames, &mut Notes { body, ..Default::default() }).unwrap_err().status()
+            run(frames, &mut Notes { body, ..Default::default() }).unwrap_err().answer()
         };
         let wanted = BodyWanted { max: 9 }.frame();
         assert_eq!(status(&[], vec![]), 502);
@@ -415,17 +481,16 @@ mod tests {
     #[test]
     fn a_file_without_its_descriptor_is_a_fault() {
         let file = File { offset: 0, length: 1 }.frame();
-        assert_eq!(run(&[head(), file], &mut Notes::default()).unwrap_err().status(), 502);
+        assert_eq!(run(&[head(), file], &mut Notes::default()).unwrap_err().answer(), 502);
     }
 
     #[test]
     fn a_worker_that_did_not_read_the_head_leaves_it_for_another() {
         let (ours, worker) = UnixStream::pair().unwrap();
-        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
+        let channel = Channel::over(ours, PATIENCE).unwrap();
         channel.send(b"head").unwrap();
         drop(worker);
-        let mut door = Notes::default();
-        let outcome = Relay::new(&mut channel, &mut door, "site", Duration::ZERO, true).run();
+        let outcome = relay(channel, true, &mut Notes::default());
         assert!(matches!(outcome, Ok(Outcome::Undelivered)));
     }
 
@@ -464,8 +529,7 @@ mod tests {
             worker.write_all(&[head(), framed(Kind::End, b"")].concat()).unwrap();
             got
         });
-        let mut channel = Channel::over(ours, Duration::from_secs(5)).unwrap();
-        Relay::new(&mut channel, &mut door, "site", Duration::ZERO, false).run().unwrap();
+        relay(Channel::over(ours, PATIENCE).unwrap(), false, &mut door).unwrap();
         assert_eq!(answer.join().unwrap(), framed(Kind::BodyLast, b"\0\0\0"));
     }
 }

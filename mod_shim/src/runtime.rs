@@ -2,6 +2,7 @@
 //! and, in each child, the pools it has opened. The parent opens none.
 
 use crate::broker;
+use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::pool::Pool;
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ pub struct Runtime {
     pools: Mutex<HashMap<PoolName, Arc<Pool>>>,
     met: AtomicBool,
     answered: AtomicBool,
+    /// Looks after slow clients; not for the parent.
+    pub drain: Drain,
 }
 
 impl Runtime {
@@ -56,6 +59,7 @@ impl Runtime {
             pools: Mutex::default(),
             met: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            drain: Drain::default(),
         }
     }
 

@@ -1,13 +1,18 @@
 //! One request, from httpd's description of it to the last byte of the answer.
 
+use crate::body::Body;
 use crate::dispatch::{self, Delivered, Errand};
-use crate::door::{BodyPart, Door};
+use crate::door::Door;
+use crate::environ;
 use crate::fault::Fault;
 use crate::pool::Pool;
-use crate::relay::{Outcome, Relay};
+use crate::relay::{Outcome, Relay, Terms};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
-use crate::{environ, fault};
+use crate::source::Source;
+use crate::spool::Limits;
+use crate::trusted::{Trust, Verdict};
 use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wsgid_proto::board::Claim;
 use wsgid_proto::request::{HeadFields, HeadWriter};
@@ -45,14 +50,18 @@ pub struct Ask<'a> {
     pub handler: &'a [u8],
     /// `None`: unknown; 0: no body.
     pub content_length: Option<u64>,
-    /// The client waits for `100 Continue`.
-    pub expects_continue: bool,
     /// Microseconds since the epoch.
     pub request_time: u64,
     /// The script file's mtime in microseconds since the epoch; 0 if unknown.
     pub script_written: u64,
     /// Apache's `Timeout`.
     pub timeout: Duration,
+    /// `WSGITrustedProxyHeaders`.
+    pub trusted_headers: Vec<&'a [u8]>,
+    /// The peer is one of `WSGITrustedProxies`, or there are none.
+    pub trusted_peer: bool,
+    /// There are `WSGITrustedProxies`.
+    pub knows_proxies: bool,
     /// `WSGIPassAuthorization`.
     pub pass_authorization: bool,
     /// `WSGIScriptReloading`.
@@ -61,9 +70,9 @@ pub struct Ask<'a> {
     pub restrict_embedded: bool,
 }
 
-/// Serves the request. A fault comes back only while the response has not been begun; later ones are
-/// logged, and the response is cut short.
-pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<(), Fault> {
+/// Serves the request; returns what the handler returns. A fault comes back only while the response has
+/// not been begun; later ones are logged, and the response is cut short.
+pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<i32, Fault> {
     let name = pool_name(ask, door)?;
     let group = usable_group(runtime, &name, ask, door)?;
     let callable = match ask.expand_callable {
@@ -72,15 +81,23 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     };
     // An attribute of a module: what is not UTF-8 can't be one, and is looked for in vain.
     let callable = String::from_utf8_lossy(&callable);
-    let (first, body_complete) = first_body(ask, door)?;
-    let head = write_head(ask, &name, callable.as_bytes(), &first, body_complete)?;
+    let mut body = Body::read_ahead(ask.content_length, &group.options, door)?;
+    let (first, body_complete) = body.first()?;
+    let verdict = verdict(ask, door);
+    let head = write_head(ask, &name, callable.as_bytes(), &first, body_complete, verdict.as_ref(), door)?;
     let socket_timeout = match group.options.socket_timeout {
         0 => ask.timeout,
         seconds => Duration::from_secs(seconds.into()),
     };
     let errand =
         Errand { name: &name, group: &group.options, script: ask.script, head: &head, socket_timeout };
-    let outcome = converse(runtime, &errand, body_complete, door);
+    let terms = Terms {
+        group: &name.process,
+        silence: socket_timeout,
+        drain: (group.options.response_buffer_size > 0).then_some(&runtime.drain),
+        body_complete,
+    };
+    let outcome = converse(runtime, &errand, &terms, &mut body, door);
     if head.capacity() <= KEPT_HEAD {
         HEAD_BUFFER.set(head);
     }
@@ -91,48 +108,59 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
 fn converse<D: Door>(
     runtime: &Runtime,
     errand: &Errand<'_>,
-    body_complete: bool,
+    terms: &Terms<'_>,
+    body: &mut Body,
     door: &mut D,
-) -> Result<(), Fault> {
+) -> Result<i32, Fault> {
     for _ in 0..DELIVERIES {
         let delivered = dispatch::deliver(runtime, errand)?;
-        if answer(runtime, delivered, errand, body_complete, door)? {
-            return Ok(());
+        if let Some(answer) = answer(runtime, delivered, errand, terms, body, door)? {
+            return Ok(answer);
         }
     }
-    let fate = "none of several workers read the request".into();
-    Err(Fault::WorkerDied { group: errand.name.process.clone(), fate })
+    Err(Fault::NotDelivered(errand.name.process.clone()))
 }
 
-/// Relays the answer; false when the worker had not read the head.
+/// Relays the answer; `None` when the worker had not read the head.
 fn answer<D: Door>(
     runtime: &Runtime,
     delivered: Delivered,
     errand: &Errand<'_>,
-    body_complete: bool,
+    terms: &Terms<'_>,
+    body: &mut Body,
     door: &mut D,
-) -> Result<bool, Fault> {
-    let Delivered { mut channel, claim, pool } = delivered;
-    let mut relay =
-        Relay::new(&mut channel, door, &errand.name.process, errand.socket_timeout, body_complete);
+) -> Result<Option<i32>, Fault> {
+    const OK: i32 = 0;
+    let Delivered { channel, claim, pool } = delivered;
+    let limits = Limits { memory: errand.group.response_buffer_size, file: errand.group.response_spool_size };
+    let source = Arc::new(Mutex::new(Source::new(channel, limits)));
+    let mut relay = Relay::new(&source, body, door, *terms);
     let outcome = relay.run().map_err(|fault| with_fate(fault, runtime, &pool, claim));
     let begun = relay.begun();
+    // Back before the client is served: a slow client need not keep a worker's connection.
+    let give_back = || {
+        let channel = source.lock().unwrap_or_else(PoisonError::into_inner).into_channel();
+        channel.into_iter().for_each(|channel| pool.keep(claim, channel));
+    };
     match outcome {
         Ok(Outcome::Whole) => {
-            // Back before the client is served: a slow client need not keep a worker's connection.
-            pool.keep(claim, channel);
+            give_back();
             let _ = door.finish();
-            Ok(true)
+            Ok(Some(OK))
         }
-        Ok(Outcome::ClientGone) => Ok(true),
+        Ok(Outcome::Diverted) => {
+            give_back();
+            Ok(Some(door.divert()))
+        }
+        Ok(Outcome::ClientGone) => Ok(Some(OK)),
         Ok(Outcome::Undelivered) => {
             pool.release(claim);
-            Ok(false)
+            Ok(None)
         }
         Err(fault) if begun => {
-            log(door, &fault);
+            tell(door, &fault);
             door.truncate();
-            Ok(true)
+            Ok(Some(OK))
         }
         Err(fault) => Err(fault),
     }
@@ -148,12 +176,11 @@ fn with_fate(fault: Fault, runtime: &Runtime, pool: &Pool, claim: Claim) -> Faul
     }
 }
 
-/// Writes a fault to the request's error log.
-pub fn log<D: Door + ?Sized>(door: &mut D, fault: &fault::Fault) {
-    let text = fault.to_string();
-    if !text.is_empty() {
-        door.log(fault.level(), text.as_bytes());
-    }
+/// Writes a fault to the request's error log, and its number where `LogFormat` and `ErrorDocument` find it.
+pub fn tell<D: Door + ?Sized>(door: &mut D, fault: &Fault) {
+    let message = fault.message();
+    door.note(&message.to_string());
+    door.log(message.level, format!("{message}: {fault}").as_bytes());
 }
 
 fn pool_name<D: Door>(ask: &Ask<'_>, door: &D) -> Result<PoolName, Fault> {
@@ -189,40 +216,33 @@ fn usable_group<'r, D: Door>(
     Ok(group)
 }
 
-/// A small body is read before a worker is claimed, and travels with the head. Not where the client
-/// waits to be asked for it: the application may not want it at all.
-fn first_body<D: Door>(ask: &Ask<'_>, door: &mut D) -> Result<(Vec<u8>, bool), Fault> {
-    let length = match ask.content_length {
-        Some(0) => return Ok((Vec::new(), true)),
-        Some(length) if length <= bounds::FIRST_BODY as u64 && !ask.expects_continue => length as usize,
-        _ => return Ok((Vec::new(), false)),
+/// What trusted proxies say of the request, where any are.
+fn verdict<D: Door>(ask: &Ask<'_>, door: &D) -> Option<Verdict> {
+    let judge = |address: &[u8]| door.trusts(address);
+    let trust = Trust {
+        headers: &ask.trusted_headers,
+        peer: ask.trusted_peer,
+        judge: ask.knows_proxies.then_some(&judge),
     };
-    // An input filter may make more of it than the client announced: then the rest is pulled.
-    let mut body = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match door.read_body(&mut body[filled..]) {
-            BodyPart::More(more) => filled += more,
-            BodyPart::Last(more) => {
-                body.truncate(filled + more);
-                return Ok((body, true));
-            }
-            BodyPart::Failed(answer) => return Err(Fault::BodyFailed(answer)),
-        }
-    }
-    Ok((body, false))
+    (!ask.trusted_headers.is_empty()).then(|| Verdict::of(&trust, &ask.headers))
 }
 
-fn write_head(
+fn write_head<D: Door>(
     ask: &Ask<'_>,
     name: &PoolName,
     callable: &[u8],
     body: &[u8],
     body_complete: bool,
+    verdict: Option<&Verdict>,
+    door: &D,
 ) -> Result<Vec<u8>, Fault> {
     let mut writer = HeadWriter::new(HEAD_BUFFER.take());
-    let https = environ::write_variables(&mut writer, ask.variables.iter().copied());
-    environ::write_headers(&mut writer, ask.headers.iter().copied(), ask.pass_authorization);
+    let mut https = environ::write_variables(&mut writer, ask.variables.iter().copied());
+    environ::write_headers(&mut writer, ask.headers.iter().copied(), ask.pass_authorization, verdict);
+    if let Some(verdict) = verdict {
+        environ::write_verdict(&mut writer, verdict, &door.script_name());
+        https = verdict.https.unwrap_or(https);
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(writer.finish(&HeadFields {
         script: ask.script,

@@ -94,7 +94,10 @@ pub const RULES: &[OptionRule] = &[
     rule("queue-size", COUNT, Full),
     rule("response-socket-timeout", Seconds, NotYet),
     rule("response-flush-delay", COUNT, Moot("blocks are sent when the worker has nothing more at hand")),
-    rule("response-buffer-size", Number(65_536, u64::MAX), NotYet),
+    rule("request-buffer-size", BYTES, Full),
+    rule("request-spool-size", BYTES, Full),
+    rule("response-buffer-size", BYTES, Full),
+    rule("response-spool-size", BYTES, Full),
     rule(
         "header-buffer-size",
         Number(8_192, u64::MAX),
@@ -120,6 +123,13 @@ pub const RULES: &[OptionRule] = &[
 /// configuration that was written for mod_wsgi, whose queue is httpd's threads, is never refused a wait.
 /// Still a bound, so that a pool that is stuck can't take every thread of a large httpd with it.
 const QUEUE_SIZE: u32 = 1000;
+
+/// What httpd keeps of a body for whoever is slower, worker or client: so much in the memory of each of
+/// its threads, for forms and pages …
+const BUFFER: u64 = 256 << 10;
+/// … and so much in a file, for uploads and downloads of the everyday kind. With httpd's default of 400
+/// threads, 25 GiB at worst.
+const SPOOL: u64 = 64 << 20;
 
 /// What an option's name means; `None` for a name no mod_wsgi has had.
 pub fn find(name: &str) -> Option<&'static OptionRule> {
@@ -171,6 +181,16 @@ pub struct ProcessGroup {
     pub queue_timeout: u32,
     /// How many requests of a pool may wait for a free thread; with 0 none does.
     pub queue_size: u32,
+    /// Bytes of a request's body that httpd reads into memory before a worker is claimed; with 0 it reads
+    /// nothing ahead.
+    pub request_buffer_size: u64,
+    /// The largest body, in bytes, that is read ahead into a file.
+    pub request_spool_size: u64,
+    /// Bytes of a response that httpd takes off a worker ahead of its client, into memory; with 0 it takes
+    /// nothing ahead.
+    pub response_buffer_size: u64,
+    /// The same into a file, beyond the memory.
+    pub response_spool_size: u64,
     /// Connections that may wait to be accepted by a worker.
     pub listen_backlog: u32,
     /// RLIMIT_CPU; 0 is none.
@@ -208,6 +228,10 @@ impl ProcessGroup {
             socket_timeout: 0,
             queue_timeout: 0,
             queue_size: QUEUE_SIZE,
+            request_buffer_size: BUFFER,
+            request_spool_size: SPOOL,
+            response_buffer_size: BUFFER,
+            response_spool_size: SPOOL,
             listen_backlog: 100,
             cpu_time_limit: 0,
             cpu_priority: 0,
@@ -325,6 +349,10 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "socket-timeout" => group.socket_timeout = checked.number as u32,
         "queue-timeout" => group.queue_timeout = checked.number as u32,
         "queue-size" => group.queue_size = checked.number as u32,
+        "request-buffer-size" => group.request_buffer_size = checked.number,
+        "request-spool-size" => group.request_spool_size = checked.number,
+        "response-buffer-size" => group.response_buffer_size = checked.number,
+        "response-spool-size" => group.response_spool_size = checked.number,
         "listen-backlog" => group.listen_backlog = checked.number as u32,
         "cpu-time-limit" => group.cpu_time_limit = checked.number as u32,
         "cpu-priority" => group.cpu_priority = checked.signed as i32,

@@ -179,12 +179,8 @@ fn an_option_that_is_not_in_force_is_named_in_a_warning() {
 
 /// A directive of mod_wsgi that has no effect here; one of old versions too.
 const WITHOUT_EFFECT: &[&str] = &[
-    "WSGIMapHEADToGET Auto",
-    "WSGIErrorOverride On",
     "WSGIEnableSendfile On",
     "WSGIIgnoreActivity On",
-    "WSGITrustedProxyHeaders X-Forwarded-For",
-    "WSGITrustedProxies 10.0.0.1",
     "WSGIImportScript @APPS@/hello.wsgi process-group=%{GLOBAL} application-group=x",
     "WSGIPythonOptimize 1",
     "WSGIPythonWarnings ignore",

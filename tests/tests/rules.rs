@@ -121,6 +121,7 @@ fn the_staged_tree_is_whole() {
         "usr/share/man/man8/wsgid.8",
         "usr/share/man/man1/wsgictl.1",
         "usr/share/man/man5/mod_wsgid.5",
+        "usr/share/man/man7/wsgid-messages.7",
         "usr/share/doc/wsgid/examples/hello.wsgi",
     ] {
         staged(name);

@@ -186,6 +186,7 @@ fn set_particulars<'py>(
     environ.set_item(input, particulars.input)?;
     environ.set_item(errors, particulars.errors)?;
     copy_path(environ, script_name, intern!(environ.py(), "SCRIPT_NAME"))?;
+    restore(environ, script_name)?;
     copy_path(environ, path_info, intern!(environ.py(), "PATH_INFO"))?;
     environ.set_item(request, seconds(head.request_start))?;
     environ.set_item(queue, seconds(head.queue_start))?;
@@ -202,6 +203,18 @@ fn copy_path(
     match environ.get_item(of)? {
         Some(path) => environ.set_item(copy, path),
         None => environ.set_item(copy, intern!(environ.py(), "")),
+    }
+}
+
+/// Where a trusted proxy has named another mount point, the module tells what the script's name was.
+fn restore(environ: &Bound<'_, PyDict>, script_name: &Bound<'_, PyString>) -> PyResult<()> {
+    let original = intern!(environ.py(), "mod_wsgi.x-script_name");
+    match environ.get_item(original)? {
+        Some(path) => {
+            environ.set_item(script_name, path)?;
+            environ.del_item(original)
+        }
+        None => Ok(()),
     }
 }
 

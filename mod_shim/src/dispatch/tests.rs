@@ -193,7 +193,7 @@ fn a_first_worker_is_waited_for_and_then_not() {
     broker(scene.directory.path(), vec![scene.opened()]);
     let _reports = worker(scene.directory.path(), POOL, 1);
     let runtime = scene.runtime();
-    assert_eq!(scene.deliver(&runtime).unwrap_err().status(), 503);
+    assert_eq!(scene.deliver(&runtime).unwrap_err().answer(), 503);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| scene.deliver(&runtime));
         scene.shared.board().place(0, 1, SlotState::Ready, 1, 1);
@@ -210,7 +210,7 @@ fn a_busy_pool_is_left_after_its_queue_timeout() {
     board.place(0, 1, SlotState::Ready, 1, 1);
     board.claim(None, Standing::Newcomer);
     let fault = scene.deliver(&scene.runtime()).unwrap_err();
-    assert_eq!((fault.status(), fault.retry_after().is_some()), (504, true));
+    assert_eq!((fault.answer(), fault.message().retry_after.is_some()), (504, true));
     assert!(!board.has_waiters());
 }
 
@@ -260,7 +260,7 @@ fn a_full_queue_takes_nobody_and_loses_nobody() {
         until_waiting(board, 1);
         let fault = scene.deliver(&runtime).unwrap_err();
         assert!(matches!(fault, Fault::QueueFull { size: 1, .. }), "{fault}");
-        assert_eq!((fault.status(), fault.retry_after().is_some()), (503, true));
+        assert_eq!((fault.answer(), fault.message().retry_after.is_some()), (503, true));
         scene.serve(first.claim);
         assert!(waiting.join().unwrap().is_ok());
     });
@@ -390,7 +390,7 @@ fn refusals_have_their_statuses() {
     ] {
         let scene = Scene::new();
         broker(scene.directory.path(), vec![Says::Refused(cause)]);
-        assert_eq!(scene.deliver(&scene.runtime()).unwrap_err().status(), status, "{cause:?}");
+        assert_eq!(scene.deliver(&scene.runtime()).unwrap_err().message().status, status, "{cause:?}");
     }
 }
 

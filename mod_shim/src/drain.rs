@@ -1,0 +1,275 @@
+//! The one thread of a child that is ours: while a thread of httpd's is held up by a client that reads
+//! slowly, it takes the answer off the worker, into memory and then a file. So the client holds a thread
+//! of httpd's and none of Python's.
+//!
+//! It works under every MPM and protocol, since httpd's filters may block as they like. Where clients are
+//! quick it costs next to nothing: a pass only leaves word that it has begun, and the thread looks after
+//! those that have lasted for a while. It starts with the first response that is not at its end when
+//! the first part of it goes out, and sleeps when nothing like that has happened for some time.
+
+use crate::source::{Prospect, Source};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A pass that takes so long has a slow client.
+const SLOW: Duration = Duration::from_millis(10);
+/// So long after the last pass began, the thread sleeps until there is another.
+const LINGER: Duration = Duration::from_millis(200);
+const BELL: u64 = u64::MAX;
+
+/// The thread, if there has been work for it.
+#[derive(Debug, Default)]
+pub struct Drain(OnceLock<Option<Running>>);
+
+/// The thread and what it looks after.
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    epoll: Epoll,
+    bell: EventFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    passes: HashMap<u64, Arc<Pass>>,
+    number: u64,
+    last: Instant,
+    asleep: bool,
+    leaving: bool,
+}
+
+/// A part of a response that is going out.
+#[derive(Debug)]
+struct Pass {
+    source: Arc<Mutex<Source>>,
+    since: Instant,
+    /// It has been found slow.
+    adopted: AtomicBool,
+    /// It is over; changed and looked at with the source locked.
+    over: AtomicBool,
+}
+
+/// A pass lasts as long as this.
+#[derive(Debug)]
+pub struct Watch<'d> {
+    shared: &'d Shared,
+    number: u64,
+    pass: Arc<Pass>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drain {
+    /// A part of this response is about to go out. Without a thread, the worker waits for the client.
+    pub fn watch(&self, source: &Arc<Mutex<Source>>) -> Option<Watch<'_>> {
+        let running = self.0.get_or_init(|| Running::start().ok()).as_ref()?;
+        Some(running.shared.watch(source))
+    }
+
+    /// Ends the thread, at the end of the child.
+    pub fn leave(&self) {
+        self.0.get().into_iter().flatten().for_each(Running::leave);
+    }
+}
+
+impl Running {
+    /// Starts the thread. Signals stay httpd's.
+    fn start() -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let state =
+            State { passes: HashMap::new(), number: 0, last: Instant::now(), asleep: false, leaving: false };
+        let shared = Arc::new(Shared { epoll, bell, state: Mutex::new(state) });
+        let mut before = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+        let theirs = shared.clone();
+        let thread = thread::Builder::new().name("wsgid-drain".into()).spawn(move || theirs.run());
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread?)) })
+    }
+
+    fn leave(&self) {
+        locked(&self.shared.state).leaving = true;
+        let _ = self.shared.bell.write(1);
+        if let Some(thread) = locked(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        locked(&self.shared.state).passes.remove(&self.number);
+        let source = locked(&self.pass.source);
+        self.pass.over.store(true, Relaxed);
+        if let Some(descriptor) = source.descriptor().filter(|_| self.pass.adopted.load(Relaxed)) {
+            self.shared.forget(descriptor);
+        }
+    }
+}
+
+impl Shared {
+    fn watch(&self, source: &Arc<Mutex<Source>>) -> Watch<'_> {
+        let since = Instant::now();
+        let (adopted, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let pass = Arc::new(Pass { source: source.clone(), since, adopted, over });
+        let mut state = locked(&self.state);
+        state.number += 1;
+        state.last = since;
+        let number = state.number;
+        state.passes.insert(number, pass.clone());
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            let _ = self.bell.write(1);
+        }
+        Watch { shared: self, number, pass }
+    }
+
+    fn run(&self) {
+        let mut events = [EpollEvent::empty(); 64];
+        while let Some(timeout) = self.look_around() {
+            let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
+            for event in &events[..count] {
+                match event.data() {
+                    BELL => drop(self.bell.read()),
+                    number => self.readable(number),
+                }
+            }
+        }
+    }
+
+    /// Adopts the passes that have become slow; says how long to wait then, or that it is time to leave.
+    fn look_around(&self) -> Option<EpollTimeout> {
+        let now = Instant::now();
+        let (timeout, slow) = {
+            let mut state = locked(&self.state);
+            if state.leaving {
+                return None;
+            }
+            let fresh = |pass: &&Arc<Pass>| !pass.adopted.load(Relaxed);
+            let is_slow =
+                |(_, pass): &(&u64, &Arc<Pass>)| fresh(pass) && now.duration_since(pass.since) >= SLOW;
+            let slow: Vec<(u64, Arc<Pass>)> =
+                state.passes.iter().filter(is_slow).map(|(number, pass)| (*number, pass.clone())).collect();
+            let waiting = state.passes.values().filter(fresh).count() > slow.len();
+            state.asleep = !waiting && now.duration_since(state.last) >= LINGER;
+            let tick = EpollTimeout::from(SLOW.as_millis() as u8);
+            (if state.asleep { EpollTimeout::NONE } else { tick }, slow)
+        };
+        slow.iter().for_each(|(number, pass)| self.adopt(*number, pass));
+        Some(timeout)
+    }
+
+    fn adopt(&self, number: u64, pass: &Pass) {
+        let mut source = locked(&pass.source);
+        pass.adopted.store(true, Relaxed);
+        if pass.over.load(Relaxed) || source.take_ahead() != Prospect::Later {
+            return;
+        }
+        if let Some(descriptor) = source.descriptor() {
+            // If it can't be watched, the worker waits for the client, as it would without us.
+            let _ = self.epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, number));
+        }
+    }
+
+    fn readable(&self, number: u64) {
+        let Some(pass) = locked(&self.state).passes.get(&number).cloned() else { return };
+        let mut source = locked(&pass.source);
+        if !pass.over.load(Relaxed) && source.take_ahead() != Prospect::Later {
+            if let Some(descriptor) = source.descriptor() {
+                self.forget(descriptor);
+            }
+        }
+    }
+
+    fn forget(&self, descriptor: BorrowedFd<'_>) {
+        // It may not be watched (any more).
+        let _ = self.epoll.delete(descriptor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Channel;
+    use crate::spool::Limits;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use wsgid_proto::frame::{self, Kind};
+
+    /// What a worker has to say, larger than any socket's buffer.
+    fn answer() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        (0..40).for_each(|n| frame::put(&mut bytes, Kind::Chunk, &[n; 100_000]));
+        frame::put(&mut bytes, Kind::End, b"");
+        bytes
+    }
+
+    fn source(limits: Limits) -> (Arc<Mutex<Source>>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let channel = Channel::over(ours, Duration::from_secs(10)).unwrap();
+        (Arc::new(Mutex::new(Source::new(channel, limits))), theirs)
+    }
+
+    fn read_all(source: &Mutex<Source>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            match locked(source).receive().unwrap() {
+                frame if frame.kind == Kind::End => return bytes,
+                frame => bytes.extend_from_slice(&frame.payload),
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_is_rid_of_its_answer_while_the_client_is_slow() {
+        let drain = Drain::default();
+        for limits in [Limits { memory: 1000, file: 1 << 23 }, Limits { memory: 1 << 23, file: 0 }] {
+            let (source, mut worker) = source(limits);
+            let watch = drain.watch(&source);
+            // Returns only when somebody has read nearly all of it.
+            worker.write_all(&answer()).unwrap();
+            drop(watch);
+            let expected: Vec<u8> = (0..40).flat_map(|n| std::iter::repeat_n(n, 100_000)).collect();
+            assert!(read_all(&source) == expected);
+            assert!(locked(&source).into_channel().is_some());
+        }
+        drain.leave();
+    }
+
+    #[test]
+    fn what_is_over_the_bounds_waits_for_the_client() {
+        let drain = Drain::default();
+        let (source, mut worker) = source(Limits { memory: 200_000, file: 300_000 });
+        let writer = thread::spawn(move || worker.write_all(&answer()).map(|()| worker));
+        let mut bytes = 0;
+        // A client that takes a second look at each part.
+        while bytes < 4_000_000 {
+            let watch = drain.watch(&source);
+            thread::sleep(SLOW * 2);
+            drop(watch);
+            while let Some(frame) = locked(&source).at_hand().unwrap() {
+                bytes += frame.payload.len();
+            }
+        }
+        writer.join().unwrap().unwrap();
+        assert_eq!(bytes, 4_000_000);
+    }
+}

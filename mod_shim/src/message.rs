@@ -1,0 +1,158 @@
+//! The numbers of everything that can keep a request from its answer, in one table: what stands before
+//! the words in the error log and in the note `wsgi-error`, the HTTP status, and when to try again.
+//!
+//! Where mod_wsgi has a number for the same thing, it is that one; ours begin at 8001. A number is never
+//! given a second meaning. The manual page wsgid-messages(7) has a paragraph for each.
+
+use std::fmt;
+use wsgid_proto::response::Level;
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub number: u16,
+    /// The HTTP status; 0 where httpd says which.
+    pub status: u16,
+    /// Seconds after which the client may well try again (RFC 9110, 10.2.3), where the trouble is one that
+    /// passes by itself.
+    pub retry_after: Option<u32>,
+    /// How grave it is for the administrator; what a client did is not.
+    pub level: Level,
+}
+
+/// As it is written: `WSGI0084`.
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WSGI{:04}", self.number)
+    }
+}
+
+macro_rules! messages {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $status:literal $(=> retry $seconds:literal)? $(@ $level:ident)?;)*) => {
+        $($(#[$doc])* pub const $name: &Message = &Message {
+            number: $number,
+            status: $status,
+            retry_after: messages!(@retry $($seconds)?),
+            level: messages!(@level $($level)?),
+        };)*
+
+        /// The whole table.
+        pub const ALL: &[&Message] = &[$($name),*];
+    };
+    (@retry) => { None };
+    (@retry $seconds:literal) => { Some($seconds) };
+    (@level) => { Level::Error };
+    (@level $level:ident) => { Level::$level };
+}
+
+messages! {
+    /// The next thread comes free before long, but not for everybody who was turned away.
+    QUEUE_TIMEOUT = 84, 504 => retry 5;
+    /// The script has no such callable.
+    NO_CALLABLE = 89, 500;
+    /// The script could not be read, compiled or executed.
+    SCRIPT_FAILED = 109, 500;
+    /// No worker got ready in time: one is being started.
+    NO_WORKER = 116, 503 => retry 10;
+    /// The daemon does not answer: it is being started.
+    DAEMON_ABSENT = 117, 503 => retry 10;
+    /// Several workers ended before they had read the request.
+    NOT_DELIVERED = 124, 503 => retry 10;
+    /// The client's body can't be read; httpd says what that is worth.
+    BODY_UNREADABLE = 126, 0 @ Info;
+    /// No leave to run scripts here.
+    EXEC_CGI_OFF = 134, 403;
+    /// There is no such script.
+    NO_SCRIPT = 135, 404;
+    /// The target is a directory.
+    DIRECTORY = 136, 403;
+    /// The script takes no path behind its own.
+    PATH_INFO = 137, 404;
+    /// A transfer coding that nobody knows.
+    TRANSFER_CODING = 138, 501;
+    /// A chunked body where that is not allowed.
+    CHUNKED = 139, 411;
+    /// A Content-Length that is none.
+    CONTENT_LENGTH = 141, 400;
+    /// `WSGIRestrictEmbedded On`.
+    RESTRICTED = 143, 500;
+    /// The worker was silent.
+    WORKER_SILENT = 145, 504;
+    /// The worker ended before it had answered.
+    WORKER_DIED = 146, 502;
+    /// The worker broke the protocol.
+    PROTOCOL = 147, 502;
+    /// Nobody declared the process group.
+    UNKNOWN_GROUP = 150, 500;
+    /// The process group is another virtual host's.
+    FOREIGN_GROUP = 152, 500;
+    /// The application raised an exception, or broke PEP 3333.
+    EXCEPTION = 174, 500;
+    /// The application raised SystemExit.
+    EXIT = 175, 500;
+    /// The name of a group is too long.
+    NAME_TOO_LONG = 8001, 500;
+    /// The variables of the request are too many or too long.
+    HEAD_TOO_LARGE = 8002, 500;
+    /// The daemon does not know this httpd's configuration: httpd offers it every ten seconds.
+    NOT_CONFIGURED = 8003, 503 => retry 15;
+    /// The daemon will not open the pool.
+    REFUSED = 8004, 500;
+    /// The daemon will not open the pool for now.
+    OVERLOADED = 8005, 503 => retry 10;
+    /// The daemon, or shared memory, does not behave.
+    BAD_BROKER = 8006, 500;
+    /// Workers end as fast as they start: this is the longest pause between two attempts.
+    FAILING = 8007, 503 => retry 30;
+    /// A spool file can't be read back.
+    SPOOL = 8008, 500;
+    /// As for a wait that was too long.
+    QUEUE_FULL = 8009, 503 => retry 5;
+    /// The module has no configuration.
+    NO_CONFIGURATION = 8010, 500;
+    /// The application sent less than it had promised.
+    SHORT = 8011, 500;
+    /// A fault of mod_wsgid's own.
+    INTERNAL = 8012, 500;
+    /// The body is larger than `LimitRequestBody` allows.
+    BODY_TOO_LARGE = 8013, 413 @ Info;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_number_has_two_meanings() {
+        let numbers: BTreeSet<u16> = ALL.iter().map(|message| message.number).collect();
+        assert_eq!(numbers.len(), ALL.len());
+    }
+
+    #[test]
+    fn the_manual_has_a_paragraph_for_each_and_for_no_other() {
+        let page = include_str!("../../packaging/man/wsgid-messages.7");
+        let said: Vec<String> =
+            page.lines().filter_map(|line| line.strip_prefix(".It Li ")).map(String::from).collect();
+        let due: Vec<String> = ALL
+            .iter()
+            .map(|message| match message.status {
+                0 => message.to_string(),
+                status => format!("{message} , {status}"),
+            })
+            .collect();
+        assert_eq!(said, due);
+    }
+
+    #[test]
+    fn what_passes_says_when_to_come_again() {
+        for message in ALL {
+            assert_eq!(
+                message.retry_after.is_some(),
+                message.status == 503 || *message == QUEUE_TIMEOUT,
+                "{message}"
+            );
+        }
+    }
+}
