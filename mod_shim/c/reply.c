@@ -251,10 +251,13 @@ static void note(void *r_, shim_text number)
     apr_table_setn(r->subprocess_env, "WSGI_ERROR", text);
 }
 
-static void log_(void *r_, int level, const char *text, size_t length)
+/* The macro of httpd's would name the line of this file. */
+static void log_(void *r_, int level, const char *text, size_t length, const char *file, uint32_t line)
 {
-    request_rec *r = r_;
-    ap_log_rerror(APLOG_MARK, level & APLOG_LEVELMASK, 0, r, "%.*s", (int)length, text);
+    const request_rec *r = r_;
+
+    ap_log_rerror_(file ? file : __FILE__, file ? (int)line : __LINE__, APLOG_MODULE_INDEX,
+                   level & APLOG_LEVELMASK, 0, r, "%.*s", (int)length, text);
 }
 
 static shim_text server_name(void *r_)

@@ -79,8 +79,9 @@ typedef struct {
 
     /* Leaves the number of a message with the request. */
     void (*note)(void *r, shim_text number);
-    /* One line for the error log of the request's virtual host; levels are syslog's. */
-    void (*log)(void *r, int level, const char *text, size_t length);
+    /* One line for the error log of the request's virtual host; levels are syslog's. `file` and `line` are
+     * where in the application it was logged; NULL where that is not known. */
+    void (*log)(void *r, int level, const char *text, size_t length, const char *file, uint32_t line);
 
     /* Is this the address of a trusted proxy? -1 if it is no address. It ends in NUL. */
     int (*trusts)(void *r, const char *address);

@@ -72,7 +72,7 @@ impl Body {
             room = PART;
             if let Some(error) = self.spool.push(buffer.freeze()) {
                 let line = format!("The request's body streams, since it can't be spooled: {error}");
-                door.log(Level::Warning, line.as_bytes());
+                door.log(Level::Warning, line.as_bytes(), None);
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::os::fd::OwnedFd;
 use wsgid_proto::expand;
-use wsgid_proto::response::Level;
+use wsgid_proto::response::{CallSite, Level};
 
 /// What reading the client's body came to. Counts are bytes put into the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,6 @@ pub trait Door: expand::Request {
     fn truncate(&mut self);
     /// Leaves the number of a message with the request, for `LogFormat` and `ErrorDocument`.
     fn note(&mut self, number: &str);
-    /// One line for the error log of the request's virtual host.
-    fn log(&mut self, level: Level, text: &[u8]);
+    /// One line for the error log of the request's virtual host, and where in the application it was logged.
+    fn log(&mut self, level: Level, text: &[u8], site: Option<&CallSite>);
 }

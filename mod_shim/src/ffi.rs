@@ -18,7 +18,7 @@ use std::ptr;
 use std::time::Duration;
 use wsgid_proto::expand;
 use wsgid_proto::options;
-use wsgid_proto::response::Level;
+use wsgid_proto::response::{CallSite, Level};
 
 /// `c/shim.h`, as bindgen reads it.
 #[allow(missing_docs, dead_code, clippy::all)]
@@ -529,7 +529,11 @@ impl Door for HttpdDoor<'_> {
         call!(self.note(as_text(number.as_bytes())) else ());
     }
 
-    fn log(&mut self, level: Level, text: &[u8]) {
-        call!(self.log(level as c_int, text.as_ptr().cast(), text.len()) else ());
+    fn log(&mut self, level: Level, text: &[u8], site: Option<&CallSite>) {
+        // A call site has no control character, so none is lost here.
+        let file = site.and_then(|site| CString::new(site.file()).ok());
+        let name = file.as_ref().map_or(ptr::null(), |file| file.as_ptr());
+        let line = site.map_or(0, CallSite::line);
+        call!(self.log(level as c_int, text.as_ptr().cast(), text.len(), name, line) else ());
     }
 }

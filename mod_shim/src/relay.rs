@@ -208,7 +208,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         match frame.kind {
             Kind::Log => {
                 let log = Log::decode(frame.payload).map_err(|e| self.protocol(e))?;
-                lines(&log.text).for_each(|line| self.door.log(log.level, line));
+                lines(&log.text).for_each(|line| self.door.log(log.level, line, log.site.as_ref()));
                 Ok(())
             }
             Kind::ResponseHead => self.response_head(frame.payload),
@@ -313,7 +313,7 @@ pub(crate) mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     use wsgid_proto::expand;
-    use wsgid_proto::response::{Level, ResponseWriter};
+    use wsgid_proto::response::{CallSite, Level, ResponseWriter};
 
     /// A door that writes down what it is asked for, and whose client sends `body` in parts.
     #[derive(Default)]
@@ -380,8 +380,9 @@ pub(crate) mod tests {
         fn note(&mut self, number: &str) {
             self.said.push(format!("note {number}"));
         }
-        fn log(&mut self, level: Level, text: &[u8]) {
-            self.said.push(format!("log {level:?} {}", String::from_utf8_lossy(text)));
+        fn log(&mut self, level: Level, text: &[u8], site: Option<&CallSite>) {
+            let line = site.map_or(0, CallSite::line);
+            self.said.push(format!("log {level:?} {line} {}", String::from_utf8_lossy(text)));
         }
     }
 
@@ -503,10 +504,20 @@ pub(crate) mod tests {
 
     #[test]
     fn log_lines_reach_the_log_of_the_request() {
-        let log = Log { level: Level::Warning, text: "careful".into() };
+        let log = Log { level: Level::Warning, text: "careful".into(), site: None };
         let mut door = Notes::default();
         run(&[log.frame(), head(), framed(Kind::End, b"")], &mut door).unwrap();
-        assert_eq!(door.said[0], "log Warning careful");
+        assert_eq!(door.said[0], "log Warning 0 careful");
+    }
+
+    #[test]
+    fn every_piece_of_a_long_line_has_its_level_and_call_site() {
+        let text = Bytes::from(vec![b'x'; LOG_RECORD + 1]);
+        let log = Log { level: Level::Debug, text, site: CallSite::new("/srv/app.py".into(), 7) };
+        let mut door = Notes::default();
+        run(&[log.frame(), head(), framed(Kind::End, b"")], &mut door).unwrap();
+        assert!(door.said[0].starts_with("log Debug 7 xxx"), "{}", door.said[0]);
+        assert_eq!(door.said[1], "log Debug 7 x");
     }
 
     #[test]

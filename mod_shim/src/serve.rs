@@ -180,7 +180,7 @@ fn with_fate(fault: Fault, runtime: &Runtime, pool: &Pool, claim: Claim) -> Faul
 pub fn tell<D: Door + ?Sized>(door: &mut D, fault: &Fault) {
     let message = fault.message();
     door.note(&message.to_string());
-    door.log(message.level, format!("{message}: {fault}").as_bytes());
+    door.log(message.level, format!("{message}: {fault}").as_bytes(), None);
 }
 
 fn pool_name<D: Door>(ask: &Ask<'_>, door: &D) -> Result<PoolName, Fault> {

@@ -19,6 +19,9 @@ pub const RESPONSE_HEAD: usize = 4 << 20;
 /// One log message. A traceback of a deep recursion fits; longer texts are split by the sender.
 pub const LOG: usize = 64 << 10;
 
+/// The name of the source file that logged a message: Linux's longest path.
+pub const CALL_SITE: usize = 4 << 10;
+
 /// Small messages: end, abort, file, body-wanted and the worker's control messages.
 pub const SMALL: usize = 16 << 10;
 

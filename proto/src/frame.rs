@@ -40,7 +40,7 @@ kinds! {
     /// Worker → shim: send a part of the body.
     BodyWanted = 16, bounds::SMALL;
     /// Worker → shim: a line for the request's error log.
-    Log = 17, bounds::LOG + 64;
+    Log = 17, bounds::LOG + bounds::CALL_SITE + 64;
     /// Worker → shim: [`crate::response::ResponseHead`].
     ResponseHead = 18, bounds::RESPONSE_HEAD;
     /// Worker → shim: raw response bytes.

@@ -5,7 +5,7 @@
 use crate::fields::{self, Fields, Pairs, Value, put_bytes, put_entry, put_number};
 use crate::frame::Kind;
 use crate::message::{DecodeError, message, plain_message};
-use crate::wire;
+use crate::{bounds, wire};
 use bytes::Bytes;
 
 /// Status line and headers as the shim reads them. PEP 3333, "The start_response() Callable".
@@ -160,6 +160,33 @@ pub struct Log {
     pub level: Level,
     /// One line, without its end; any bytes.
     pub text: Bytes,
+    /// Where in the application, if that is known.
+    pub site: Option<CallSite>,
+}
+
+/// A line of a source file. It stands in the log unescaped, so its name has no control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSite {
+    file: Bytes,
+    line: u32,
+}
+
+impl CallSite {
+    /// None if the file's name is empty, has a control character or is over its bound.
+    pub fn new(file: Bytes, line: u32) -> Option<Self> {
+        let fits = !file.is_empty() && file.len() <= bounds::CALL_SITE;
+        (fits && !file.iter().any(u8::is_ascii_control)).then_some(Self { file, line })
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
+
+    /// The line's number, counted from 1; 0 where nobody knows.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
 }
 
 /// Apache's log levels, which are syslog's, as far as Python has them.
@@ -190,13 +217,20 @@ impl Level {
 
 impl From<&Log> for wire::Log {
     fn from(log: &Log) -> Self {
-        Self { level: log.level as u32, text: log.text.clone() }
+        let site = log.site.clone().unwrap_or(CallSite { file: Bytes::new(), line: 0 });
+        Self { level: log.level as u32, text: log.text.clone(), file: site.file, line: site.line }
     }
 }
 
-impl From<wire::Log> for Log {
-    fn from(log: wire::Log) -> Self {
-        Self { level: Level::from_number(log.level), text: log.text }
+impl TryFrom<wire::Log> for Log {
+    type Error = String;
+    fn try_from(log: wire::Log) -> Result<Self, String> {
+        let known = !log.file.is_empty();
+        let site = CallSite::new(log.file, log.line);
+        if known && site.is_none() {
+            return Err("has a call site with a name that is none".into());
+        }
+        Ok(Self { level: Level::from_number(log.level), text: log.text, site })
     }
 }
 
@@ -315,6 +349,24 @@ mod tests {
                 (Ok(ours), Err(error)) => prop_assert!(false, "prost refuses {:?}: {}", ours, error),
                 (Err(_), _) => {}
             }
+        }
+    }
+
+    #[test]
+    fn a_line_for_the_log_survives_with_its_call_site() {
+        for site in [None, CallSite::new("/srv/app.py".into(), 7)] {
+            let log = Log { level: Level::Debug, text: "looked".into(), site };
+            assert_eq!(Log::decode(log.encode().into()).unwrap(), log);
+        }
+    }
+
+    #[test]
+    fn a_call_site_that_would_forge_a_line_is_refused() {
+        let long = Bytes::from(vec![b'x'; bounds::CALL_SITE + 1]);
+        for file in [Bytes::from("a\n[error] forged"), "a\0".into(), long] {
+            assert_eq!(CallSite::new(file.clone(), 1), None);
+            let wire = wire::Log { level: 3, text: "x".into(), file, line: 1 };
+            assert!(Log::decode(prost::Message::encode_to_vec(&wire).into()).is_err());
         }
     }
 

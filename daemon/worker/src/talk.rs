@@ -170,7 +170,7 @@ impl Conversation {
 
     /// A line that can't go to its own log must not vanish: it goes to the daemon's.
     fn log_line(&mut self, line: &[u8]) {
-        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line) };
+        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line), site: None };
         if self.put(Kind::Log, &log.encode()).is_err() {
             journal::line(line);
         }

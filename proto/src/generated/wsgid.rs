@@ -51,10 +51,16 @@ pub struct BodyError {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Log {
+    /// syslog's, as Apache's: 3 error … 7 debug
     #[prost(uint32, tag = "1")]
     pub level: u32,
     #[prost(bytes = "bytes", tag = "2")]
     pub text: ::prost::bytes::Bytes,
+    /// the source file that logged it, if it is known
+    #[prost(bytes = "bytes", tag = "3")]
+    pub file: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "4")]
+    pub line: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResponseHead {
