@@ -1,4 +1,4 @@
-//! The conversation with the supervisor: Ready and ReloadWanted go out, Retire comes in.
+//! The conversation with the supervisor: Ready, ReloadWanted and Note go out, Retire comes in.
 
 use crate::{journal, sys};
 use bytes::BytesMut;
@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::launch::{Ready, ReloadWanted};
+use wsgid_proto::launch::{Note, Ready, ReloadWanted};
+use wsgid_proto::response::Level;
 use wsgid_proto::{Message, bounds};
 
 /// The worker's end of the control socket.
@@ -51,10 +52,16 @@ impl Control {
         }
     }
 
-    /// A supervisor that is gone is noticed where its word is awaited, so errors end here.
-    fn send(&self, frame: &[u8]) {
+    /// A line for the supervisor's log, without its end. False if it can't be told.
+    pub(crate) fn note(&self, level: Level, line: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(line).into_owned();
+        self.send(&Note { level: level as u32, text }.frame())
+    }
+
+    /// False if the supervisor is gone, which is noticed where its word is awaited.
+    fn send(&self, frame: &[u8]) -> bool {
         let _turn = crate::locked(&self.sending);
-        let _ = (&self.stream).write_all(frame);
+        (&self.stream).write_all(frame).is_ok()
     }
 
     /// Reads what is there, without waiting.

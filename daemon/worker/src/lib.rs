@@ -8,7 +8,7 @@
 //! life      take over, get ready, wait for the end, drain       outfit, control, worker, python/*.py
 //! serve     a request thread: wait, serve, settle               kept, connection
 //! request   a head becomes a call and an ending                 scripts, environ, start, respond
-//! talk      one request's frames, in turn                       input, errors, stdio
+//! talk      one request's frames, in turn                       input, errors, stdio, records
 //! ```
 //!
 //! Without Python, and tested without it: `body`, `length`, `lines`, `status`. All that is unsafe: `sys`.
@@ -30,6 +30,7 @@ mod lines;
 mod mould;
 mod outfit;
 mod python;
+mod records;
 mod request;
 mod respond;
 mod scripts;
@@ -58,6 +59,10 @@ mod _wsgid {
     use crate::input::Input;
     #[pymodule_export]
     use crate::life::main;
+    #[pymodule_export]
+    use crate::python::log_handler;
+    #[pymodule_export]
+    use crate::records::record;
     #[pymodule_export]
     use crate::serve::serve;
     #[pymodule_export]

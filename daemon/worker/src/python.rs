@@ -30,6 +30,8 @@ static RUNTIME: Embedded = Embedded::new("_wsgid_runtime", include_str!("python/
 static SCRIPTS: Embedded = Embedded::new("_wsgid_scripts", include_str!("python/scripts.py"));
 static FILES: Embedded = Embedded::new("_wsgid_files", include_str!("python/files.py"));
 
+static RECORDS: Embedded = Embedded::new("_wsgid_records", include_str!("python/records.py"));
+
 /// Beginning and end of the worker.
 pub(crate) fn runtime<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
     RUNTIME.get(py)
@@ -43,4 +45,10 @@ pub(crate) fn scripts<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule
 /// `wsgi.file_wrapper`.
 pub(crate) fn files<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
     FILES.get(py)
+}
+
+/// `mod_wsgi.LogHandler`, made when an application asks for it: Python's logging is no small module.
+#[pyfunction]
+pub(crate) fn log_handler(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    RECORDS.get(py)?.getattr("LogHandler")
 }

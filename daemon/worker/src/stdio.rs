@@ -40,7 +40,8 @@ impl Drop for Serving {
     }
 }
 
-fn served() -> Option<Arc<Talk>> {
+/// The conversation of the request that this thread serves; none in a forked child.
+pub(crate) fn served() -> Option<Arc<Talk>> {
     SERVED.try_with(|served| served.borrow().clone()).ok().flatten().filter(|_| !worker::forked())
 }
 

@@ -9,7 +9,7 @@ use crate::body::{Part, Source};
 use crate::connection::{Broken, Connection};
 use crate::lines::Lines;
 use crate::worker::{self, Active, Duty};
-use crate::{journal, locked};
+use crate::{locked, records};
 use bytes::Bytes;
 use pyo3::Python;
 use std::os::fd::BorrowedFd;
@@ -17,7 +17,7 @@ use std::sync::{Mutex, TryLockError};
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::Kind;
 use wsgid_proto::request::{BodyError, BodyWanted};
-use wsgid_proto::response::{Abort, AbortCause, End, File, Level, Log};
+use wsgid_proto::response::{Abort, AbortCause, CallSite, End, File, Level, Log};
 use wsgid_proto::{Message, bounds};
 
 /// Up to here bytes are copied behind the frames before them, so that all leave in one piece.
@@ -154,8 +154,14 @@ impl Conversation {
     /// Sends the whole lines of a text to the request's error log, and holds the rest.
     pub(crate) fn log(&mut self, text: &[u8]) {
         let mut lines = std::mem::take(&mut self.lines);
-        lines.push(text, |line| self.log_line(line));
+        lines.push(text, |line| self.log_line(Level::Error, None, line));
         self.lines = lines;
+        self.send_log();
+    }
+
+    /// Sends the lines of a whole text to the request's error log. A line that is not whole yet waits on.
+    pub(crate) fn record(&mut self, level: Level, site: Option<&CallSite>, text: &[u8]) {
+        records::each_line(text, |line| self.log_line(level, site, line));
         self.send_log();
     }
 
@@ -163,16 +169,16 @@ impl Conversation {
     pub(crate) fn flush_log(&mut self) {
         if !self.lines.is_empty() {
             let mut lines = std::mem::take(&mut self.lines);
-            lines.flush(|line| self.log_line(line));
+            lines.flush(|line| self.log_line(Level::Error, None, line));
             self.send_log();
         }
     }
 
     /// A line that can't go to its own log must not vanish: it goes to the daemon's.
-    fn log_line(&mut self, line: &[u8]) {
-        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line), site: None };
+    fn log_line(&mut self, level: Level, site: Option<&CallSite>, line: &[u8]) {
+        let log = Log { level, text: Bytes::copy_from_slice(line), site: site.cloned() };
         if self.put(Kind::Log, &log.encode()).is_err() {
-            journal::line(line);
+            worker::note(level, line);
         }
     }
 

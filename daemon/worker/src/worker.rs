@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use wsgid_proto::board::{ANYBODY, Board, Claim, SlotState};
 use wsgid_proto::launch::WorkerPlan;
+use wsgid_proto::response::Level;
 
 static WORKER: OnceLock<Worker> = OnceLock::new();
 /// Set in a child that Python forked: none of what the worker owns is the child's.
@@ -134,5 +135,13 @@ pub(crate) fn want_reload(reason: &str) {
     if let Some(worker) = Worker::get().filter(|_| !forked()) {
         journal::note(&format!("reload wanted: {reason}"));
         worker.control.reload_wanted(reason);
+    }
+}
+
+/// A line for the daemon's log. Where the supervisor can't be told, its level goes before it.
+pub(crate) fn note(level: Level, line: &[u8]) {
+    let told = Worker::get().filter(|_| !forked()).is_some_and(|worker| worker.control.note(level, line));
+    if !told {
+        journal::line(&[format!("[{level:?}] ").as_bytes(), line].concat());
     }
 }

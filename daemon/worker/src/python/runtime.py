@@ -70,6 +70,7 @@ def install_modules(plan, file_wrapper):
     module.maximum_processes = plan['processes']
     module.threads_per_process = plan['threads']
     module.FileWrapper = file_wrapper
+    module.__getattr__ = late_attribute
     sys.modules['mod_wsgi'] = module
 
     apache = types.ModuleType('apache', 'What mod_wsgi tells of its Apache.')
@@ -78,6 +79,13 @@ def install_modules(plan, file_wrapper):
     apache.threads_per_process = plan['threads']
     apache.description = 'Apache/2.4'
     sys.modules['apache'] = apache
+
+
+def late_attribute(name):
+    """What the module mod_wsgi has only once an application asks for it (PEP 562)."""
+    if name == 'LogHandler':
+        return sys.modules['mod_wsgi'].__dict__.setdefault(name, _wsgid.log_handler())
+    raise AttributeError("module 'mod_wsgi' has no attribute %r" % name)
 
 
 def install_paths(home, directories):

@@ -1,0 +1,110 @@
+//! What applications log: at which level, in whose log, and that nothing of it is lost.
+
+use wsgid_tests::{Mpm, Stack, each_mpm};
+
+/// A site that keeps all of its log, each record with its source.
+fn site(mpm: Mpm, app: &str) -> Stack {
+    let config = format!(
+        "LogLevel wsgi:debug\nErrorLogFormat \"[%l] [%a] [%F] %M\"\nWSGIScriptAlias / @APPS@/{app}.wsgi process-group=site application-group=%{{GLOBAL}}"
+    );
+    Stack::on(mpm).config("WSGIDaemonProcess site").bring(app).site("one.example", &config).run()
+}
+
+/// The line of an application in which a text stands, counted from 1.
+fn line_of(app: &str, text: &str) -> usize {
+    let path = format!("{}/apps/{app}.wsgi", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).unwrap();
+    source.lines().position(|line| line.contains(text)).unwrap() + 1
+}
+
+each_mpm! {
+    fn a_record_keeps_its_level_and_its_place(mpm) {
+        let stack = site(mpm, "levels");
+        stack.get_from("one.example", "/levels?t0k3n").expect(200);
+        let place = format!("[levels.wsgi({})", line_of("levels", "# this line"));
+        for (level, apaches) in [
+            (50, "crit"),
+            (45, "error"),
+            (40, "error"),
+            (35, "warn"),
+            (30, "warn"),
+            (25, "info"),
+            (20, "info"),
+            (15, "debug"),
+            (10, "debug"),
+            (5, "debug"),
+        ] {
+            let line = stack.logged("one.example", &[&format!("t0k3n of level {level}.")]);
+            assert!(line.starts_with(&format!("[{apaches}] [127.0.0.1:")) && line.contains(&place), "{line}");
+        }
+        // They did not go in between what is written in parts.
+        stack.logged("one.example", &["[error]", "t0k3n begun, ended"]);
+        // The import was no request's.
+        stack.logged("wsgid", &["WARN", "[site ", "imported at startup"]);
+        assert!(!stack.log("one.example").contains("imported at startup"));
+    }
+}
+
+#[test]
+fn the_log_level_of_the_site_decides_what_is_kept() {
+    let stack = Stack::on(Mpm::Event)
+        .bring("levels")
+        .site("one.example", "LogLevel wsgi:warn\nWSGIScriptAlias / @APPS@/levels.wsgi")
+        .run();
+    stack.get_from("one.example", "/levels?t0k3n").expect(200);
+    let line = stack.logged("one.example", &["t0k3n of level 30."]);
+    assert!(line.contains("[wsgi:warn]") && line.contains("[client 127.0.0.1:"), "{line}");
+    stack.logged("one.example", &["t0k3n begun, ended"]);
+    assert!(!stack.log("one.example").contains("t0k3n of level 25."));
+}
+
+#[test]
+fn each_line_of_a_record_is_one_of_the_log() {
+    let stack = site(Mpm::Event, "levels");
+    stack.get_from("one.example", "/several?t0k3n").expect(200);
+    for (level, text) in [
+        ("info", "t0k3n first"),
+        ("info", "t0k3n second"),
+        ("error", "t0k3n with a traceback"),
+        ("error", "Traceback (most recent call last):"),
+        ("error", "RuntimeError: t0k3n on purpose"),
+        ("warn", "t0k3n from here"),
+        ("warn", "Stack (most recent call last):"),
+    ] {
+        stack.logged("one.example", &[&format!("[{level}]"), "[127.0.0.1:", &format!("] {text}")]);
+    }
+    assert_eq!(stack.log("one.example").matches("t0k3n first").count(), 1);
+}
+
+#[test]
+fn a_record_that_can_not_be_formatted_fails_nobody() {
+    let stack = site(Mpm::Event, "levels");
+    stack.get_from("one.example", "/broken?t0k3n").expect(200);
+    stack.logged("one.example", &["[127.0.0.1:", "--- Logging error ---"]);
+    stack.logged("one.example", &["Arguments: ('t0k3n',)"]);
+}
+
+#[test]
+fn odd_and_long_records_stay_readable_and_whole() {
+    let stack = site(Mpm::Event, "levels");
+    stack.get_from("one.example", "/odd?t0k3n").expect(200);
+    stack.logged("one.example", &["\\\\udcff, NUL \\\\x00, escape \\x1b, umlaut "]);
+    stack.logged("one.example", &["t0k3n begun, ended"]);
+    let long: usize =
+        stack.log("one.example").lines().map(|line| line.matches('x').count()).filter(|n| *n > 100).sum();
+    assert_eq!(long, 20_000);
+}
+
+#[test]
+fn a_record_of_no_request_is_the_daemons() {
+    let stack = site(Mpm::Event, "levels");
+    let name = stack.place.make_public_dir("markers").join("later");
+    stack.get_from("one.example", &format!("/later?{}", name.display())).expect(200);
+    stack.logged("one.example", &["begun, ended"]);
+    std::fs::write(name.with_extension("go"), "").unwrap();
+    stack.logged("wsgid", &["ERROR", "[site ", "after the request"]);
+    stack.get_from("one.example", "/forked?t0k3n").expect(200);
+    stack.logged("wsgid", &["[site ", "[Error] t0k3n in a child"]);
+    assert!(!stack.log("one.example").contains("after the request"));
+    assert!(!stack.log("one.example").contains("in a child"));
+}
