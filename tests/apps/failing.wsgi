@@ -16,6 +16,8 @@ def application(environ, start_response):
     if how == "no-start":
         return [b"nobody called start_response"]
     status = {"status": "2OO OK", "status-split": "200 OK\r\nX-Split: yes"}.get(how, "200 OK")
+    if how.startswith("status-") and how[7:].isdigit():
+        status = how[7:] + " On Purpose"
     if how == "header-name":
         headers.append(("X Y", "v"))
     if how == "header-split":

@@ -1,5 +1,6 @@
 //! From the arguments of `start_response` to a response head, checked as PEP 3333 and RFC 9110 ask.
 
+use crate::hops::Hops;
 use crate::length::Length;
 use crate::status;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -12,6 +13,8 @@ use wsgid_proto::response::{ResponseWriter, valid_name, valid_value};
 pub(crate) struct Head {
     pub(crate) writer: ResponseWriter,
     pub(crate) length: Length,
+    /// What the log is told when it goes out; may be empty.
+    pub(crate) complaint: Vec<u8>,
 }
 
 /// The head that the application asks for, written into `buffer`; `head_only` if it answers a HEAD.
@@ -28,17 +31,32 @@ pub(crate) fn response_head(
             status.repr()?
         )));
     };
+    if code < 200 {
+        return Err(PyValueError::new_err(format!(
+            "status {code} is an interim one, and those are the web server's: a response has one from 200 on"
+        )));
+    }
     let list = headers.cast::<PyList>().map_err(|_| wrong_type("headers", "list", headers))?;
     if list.len() > bounds::PAIRS {
         return Err(PyValueError::new_err("the response has too many headers"));
     }
-    let writer = ResponseWriter::new(buffer, code, reason);
-    let mut head = Head { writer, length: Length::new(code, head_only) };
-    list.iter().try_for_each(|item| header(&mut head, &item))?;
+    let empty = |buffer| Head {
+        writer: ResponseWriter::new(buffer, code, reason),
+        length: Length::new(code, head_only),
+        complaint: Vec::new(),
+    };
+    let mut hops = Hops::default();
+    let mut head = empty(buffer);
+    list.iter().try_for_each(|item| header(&mut head, &mut hops, &item))?;
+    if hops.names_others() {
+        head = empty(head.writer.into_buffer());
+        list.iter().try_for_each(|item| header(&mut head, &mut hops, &item))?;
+    }
+    head.complaint = hops.complaint();
     Ok(head)
 }
 
-fn header(head: &mut Head, item: &Bound<'_, PyAny>) -> PyResult<()> {
+fn header(head: &mut Head, hops: &mut Hops, item: &Bound<'_, PyAny>) -> PyResult<()> {
     let pair = item.cast::<PyTuple>().map_err(|_| wrong_type("a header", "tuple", item))?;
     if pair.len() != 2 {
         return Err(PyValueError::new_err(format!("a header must be a tuple of 2, not of {}", pair.len())));
@@ -58,6 +76,9 @@ fn header(head: &mut Head, item: &Bound<'_, PyAny>) -> PyResult<()> {
             name.repr()?,
             value.repr()?
         )));
+    }
+    if hops.refuse(raw_name, raw_value) {
+        return Ok(());
     }
     if raw_name.eq_ignore_ascii_case(b"content-length") {
         head.length.promise(raw_value).map_err(|fault| PyValueError::new_err(fault.to_string()))?;

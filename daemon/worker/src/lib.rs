@@ -11,7 +11,7 @@
 //! talk      one request's frames, in turn                       input, errors, stdio, records
 //! ```
 //!
-//! Without Python, and tested without it: `body`, `length`, `lines`, `status`. All that is unsafe: `sys`.
+//! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `status`. All that is unsafe: `sys`.
 //! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
 //! with the GIL held, and nobody touches Python with a lock held.
 
@@ -21,6 +21,7 @@ mod control;
 mod environ;
 mod errors;
 mod headers;
+mod hops;
 mod input;
 mod journal;
 mod kept;

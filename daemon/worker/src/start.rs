@@ -38,9 +38,15 @@ pub(crate) struct StartResponse {
 }
 
 struct Answer {
-    head: Option<ResponseWriter>,
+    head: Option<Start>,
     sent: bool,
     length: Length,
+}
+
+/// A head that is not out yet, and what the log is told then.
+struct Start {
+    writer: ResponseWriter,
+    complaint: Vec<u8>,
 }
 
 thread_local! {
@@ -65,7 +71,7 @@ impl StartResponse {
 
     /// A head that is not sent yet, with a Content-Length if `whole` is known to be all there will be;
     /// and how many of the `bytes` at hand to send.
-    fn admit(&self, bytes: u64, whole: Option<u64>) -> PyResult<(Option<ResponseWriter>, u64)> {
+    fn admit(&self, bytes: u64, whole: Option<u64>) -> PyResult<(Option<Start>, u64)> {
         let mut answer = locked(&self.answer);
         if answer.sent {
             return Ok((None, answer.length.admit(bytes)));
@@ -77,9 +83,9 @@ impl StartResponse {
         let length = &answer.length;
         let whole = whole.filter(|&whole| length.is_open() && !(length.is_head_only() && whole == 0));
         if let Some(whole) = whole {
-            head.header(b"Content-Length", whole.to_string().as_bytes());
+            head.writer.header(b"Content-Length", whole.to_string().as_bytes());
         }
-        if head.payload().len() > bounds::RESPONSE_HEAD {
+        if head.writer.payload().len() > bounds::RESPONSE_HEAD {
             return Err(PyValueError::new_err("the response's headers are too large"));
         }
         answer.sent = true;
@@ -139,10 +145,13 @@ impl StartResponse {
 }
 
 /// Puts a head that has not gone out yet, and keeps its room.
-fn put_head(conversation: &mut Conversation, head: Option<ResponseWriter>) -> Result<(), Broken> {
+fn put_head(conversation: &mut Conversation, head: Option<Start>) -> Result<(), Broken> {
     let Some(head) = head else { return Ok(()) };
-    let put = conversation.head(head.payload());
-    let buffer = head.into_buffer();
+    if !head.complaint.is_empty() {
+        conversation.warn(&head.complaint);
+    }
+    let put = conversation.head(head.writer.payload());
+    let buffer = head.writer.into_buffer();
     if buffer.capacity() <= KEPT_HEAD {
         HEAD_BUFFER.set(buffer);
     }
@@ -178,7 +187,8 @@ impl StartResponse {
         let head = headers::response_head(status, headers, head_only, HEAD_BUFFER.take())?;
         {
             let mut answer = locked(&this.answer);
-            (answer.head, answer.length) = (Some(head.writer), head.length);
+            answer.head = Some(Start { writer: head.writer, complaint: head.complaint });
+            answer.length = head.length;
         }
         slf.getattr(pyo3::intern!(slf.py(), "write"))
     }

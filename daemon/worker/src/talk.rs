@@ -174,6 +174,11 @@ impl Conversation {
         }
     }
 
+    /// Puts a warning for the request's error log; it leaves with what follows.
+    pub(crate) fn warn(&mut self, text: &[u8]) {
+        records::each_line(text, |line| self.log_line(Level::Warning, None, line));
+    }
+
     /// A line that can't go to its own log must not vanish: it goes to the daemon's.
     fn log_line(&mut self, level: Level, site: Option<&CallSite>, line: &[u8]) {
         let log = Log { level, text: Bytes::copy_from_slice(line), site: site.cloned() };

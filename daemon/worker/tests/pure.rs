@@ -4,6 +4,8 @@
 
 #[path = "../src/body.rs"]
 mod body;
+#[path = "../src/hops.rs"]
+mod hops;
 #[path = "../src/length.rs"]
 mod length;
 #[path = "../src/lines.rs"]
