@@ -258,6 +258,10 @@ pub enum AbortCause {
     Body = 4,
     /// A fault of ours.
     Internal = 5,
+    /// The application raised SystemExit, which ends the request and nothing else.
+    Exit = 6,
+    /// The application sent fewer bytes than its Content-Length promised.
+    Short = 7,
 }
 
 impl From<&Abort> for wire::Abort {
@@ -275,6 +279,8 @@ impl TryFrom<wire::Abort> for Abort {
             3 => AbortCause::Callable,
             4 => AbortCause::Body,
             5 => AbortCause::Internal,
+            6 => AbortCause::Exit,
+            7 => AbortCause::Short,
             other => return Err(format!("has the unknown cause {other}")),
         };
         Ok(Self { cause, detail: abort.detail })
@@ -367,6 +373,15 @@ mod tests {
             assert_eq!(CallSite::new(file.clone(), 1), None);
             let wire = wire::Log { level: 3, text: "x".into(), file, line: 1 };
             assert!(Log::decode(prost::Message::encode_to_vec(&wire).into()).is_err());
+        }
+    }
+
+    #[test]
+    fn every_cause_of_an_abort_survives() {
+        use AbortCause::*;
+        for cause in [Application, Script, Callable, Body, Internal, Exit, Short] {
+            let abort = Abort { cause, detail: "gave up".into() };
+            assert_eq!(Abort::decode(abort.encode().into()).unwrap(), abort);
         }
     }
 

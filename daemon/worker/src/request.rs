@@ -10,7 +10,7 @@ use crate::stdio::Serving;
 use crate::talk::{Ending, Talk};
 use crate::worker::{self, Worker};
 use crate::{journal, python};
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -79,7 +79,7 @@ fn call(
     }
     if let (Ending::Whole, Some((promised, sent))) = (&ending, scene.start.get().shortfall()) {
         let detail = format!("the application promised {promised} bytes and sent {sent}");
-        ending = Ending::Aborted(AbortCause::Application, detail);
+        ending = Ending::Aborted(AbortCause::Short, detail);
     }
     ending
 }
@@ -135,7 +135,11 @@ fn failed(
     let unreadable =
         error.is_instance_of::<PyOSError>(py) && input.is_some_and(|input| input.get().has_failed());
     log_exception(py, talk, error, &script.path);
-    let cause = if unreadable { AbortCause::Body } else { AbortCause::Application };
+    let cause = match error {
+        _ if unreadable => AbortCause::Body,
+        error if error.is_instance_of::<PySystemExit>(py) => AbortCause::Exit,
+        _ => AbortCause::Application,
+    };
     Ending::Aborted(cause, format!("{} raised {kind}", script.path))
 }
 
