@@ -1,5 +1,6 @@
 //! What applications log: at which level, in whose log, and that nothing of it is lost.
 
+use serde_json::json;
 use wsgid_tests::{Mpm, Stack, each_mpm};
 
 /// A site that keeps all of its log, each record with its source.
@@ -15,6 +16,12 @@ fn line_of(app: &str, text: &str) -> usize {
     let path = format!("{}/apps/{app}.wsgi", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(path).unwrap();
     source.lines().position(|line| line.contains(text)).unwrap() + 1
+}
+
+/// The letters of the records that were cut out of a long one.
+fn long_records(stack: &Stack) -> usize {
+    let log = stack.log("one.example");
+    log.lines().map(|line| line.matches('x').count()).filter(|letters| *letters > 100).sum()
 }
 
 each_mpm! {
@@ -90,9 +97,7 @@ fn odd_and_long_records_stay_readable_and_whole() {
     stack.get_from("one.example", "/odd?t0k3n").expect(200);
     stack.logged("one.example", &["\\\\udcff, NUL \\\\x00, escape \\x1b, umlaut "]);
     stack.logged("one.example", &["t0k3n begun, ended"]);
-    let long: usize =
-        stack.log("one.example").lines().map(|line| line.matches('x').count()).filter(|n| *n > 100).sum();
-    assert_eq!(long, 20_000);
+    assert_eq!(long_records(&stack), 20_000);
 }
 
 #[test]
@@ -107,4 +112,43 @@ fn a_record_of_no_request_is_the_daemons() {
     stack.logged("wsgid", &["[site ", "[Error] t0k3n in a child"]);
     assert!(!stack.log("one.example").contains("after the request"));
     assert!(!stack.log("one.example").contains("in a child"));
+}
+
+each_mpm! {
+    fn the_error_stream_is_a_text_stream(mpm) {
+        let stack = site(mpm, "streams");
+        let traits = stack.get_from("one.example", "/use?t0k3n").expect(200).json();
+        let expected = json!([
+            false, false, true, false, "utf-8", "backslashreplace", "<wsgi.errors>", "w", false, true
+        ]);
+        assert_eq!(traits, expected);
+        for text in [
+            "t0k3n by a handler",
+            "t0k3n printed 1",
+            "Traceback (most recent call last):",
+            "RuntimeError: t0k3n on purpose",
+            "t0k3n of several",
+            "t0k3n surrogate \\\\udcff, NUL \\\\x00, escape \\x1b, euro ",
+            "t0k3n without an end",
+            "t0k3n after close",
+            "t0k3n no descriptor: fileno",
+        ] {
+            stack.logged("one.example", &["[error] [127.0.0.1:", &format!("] {text}")]);
+        }
+        assert_eq!(long_records(&stack), 20_000);
+    }
+}
+
+#[test]
+fn a_stream_ends_with_its_request() {
+    let stack = Stack::on(Mpm::Event).app("streams").run();
+    stack.post("/keep", "a body").expect(200);
+    let told = stack.get("/after").expect(200).json();
+    assert_eq!(told["closed"], true);
+    let methods = told.as_object().unwrap().iter().filter(|(name, _)| *name != "closed");
+    assert_eq!(methods.clone().count(), 15);
+    for (name, raised) in methods {
+        assert_eq!(*raised, format!("{name} after the request has ended"));
+    }
+    assert!(!stack.log("error").contains("too late"));
 }

@@ -47,6 +47,11 @@ impl Input {
         })
     }
 
+    /// Raises if the request has ended.
+    fn lives(&self, py: Python<'_>, method: &str) -> PyResult<()> {
+        self.talk.now(py, |_| ()).map_err(|Over| over(method))
+    }
+
     fn line<'py>(
         &self,
         py: Python<'py>,
@@ -94,8 +99,9 @@ impl Input {
         }
     }
 
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __iter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().lives(slf.py(), "__iter__")?;
+        Ok(slf)
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
@@ -104,7 +110,9 @@ impl Input {
     }
 
     /// Does nothing: the body ends with its request.
-    fn close(&self) {}
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.lives(py, "close")
+    }
 }
 
 /// Stands in where nothing has to be pulled.
@@ -123,9 +131,7 @@ fn bound(size: Option<isize>) -> Option<usize> {
 
 fn join<'py>(py: Python<'py>, parts: Parts, method: &str) -> PyResult<Bound<'py, PyBytes>> {
     let parts = parts
-        .map_err(|Over| {
-            PyRuntimeError::new_err(format!("wsgi.input: {method}() after the request has ended"))
-        })?
+        .map_err(|Over| over(method))?
         .map_err(|fault| PyOSError::new_err(format!("mod_wsgi request data read error: {fault}")))?;
     if let [part] = &parts[..] {
         return Ok(PyBytes::new(py, part));
@@ -138,4 +144,8 @@ fn join<'py>(py: Python<'py>, parts: Parts, method: &str) -> PyResult<Bound<'py,
         }
         Ok(())
     })
+}
+
+fn over(method: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("wsgi.input: {method}() after the request has ended"))
 }

@@ -1,0 +1,70 @@
+"""wsgi.errors at /use as others use a text stream; /keep keeps both streams, and /after tells as JSON what
+their methods raise and their attributes are, once that request has ended."""
+
+import json
+import logging
+import traceback
+
+kept = {}
+CALLS = {
+    "wsgi.input": [
+        ("read",), ("read", 1), ("readline",), ("readlines",), ("__iter__",), ("__next__",), ("close",)],
+    "wsgi.errors": [
+        ("write", "too late"), ("writelines", []), ("flush",), ("close",), ("isatty",), ("fileno",),
+        ("readable",), ("writable",), ("seekable",)],
+}
+ATTRIBUTES = ("encoding", "errors", "name", "mode", "closed", "line_buffering")
+
+
+def use(errors, token):
+    handler = logging.StreamHandler(errors)
+    handler.emit(logging.makeLogRecord({"msg": token + " by a handler"}))
+    print(token, "printed", 1, file=errors, flush=True)
+    try:
+        raise RuntimeError(token + " on purpose")
+    except RuntimeError:
+        traceback.print_exc(file=errors)
+    errors.writelines(line for line in (token + " of ", "several\n"))
+    errors.write(token + " surrogate \udcff, NUL \0, escape \x1b, euro \u20ac\r\n")
+    errors.write(token + " " + "x" * 20000 + "\n")
+    errors.write(token + " without an end")
+    errors.close()
+    errors.write(token + " after close\n")
+    try:
+        errors.write(token.encode())
+    except TypeError:
+        pass
+    try:
+        errors.fileno()
+    except OSError as error:
+        errors.write(token + " no descriptor: " + str(error))
+    traits = [errors.isatty(), errors.readable(), errors.writable(), errors.seekable()]
+    return traits + [getattr(errors, name) for name in ATTRIBUTES]
+
+
+def raised(stream, method, *arguments):
+    try:
+        getattr(stream, method)(*arguments)
+    except RuntimeError as error:
+        return str(error)
+
+
+def after():
+    answer = {}
+    for name, calls in CALLS.items():
+        for call in calls:
+            answer["%s: %s()" % (name, call[0])] = raised(kept[name], *call)
+    answer["closed"] = kept["wsgi.errors"].closed
+    return answer
+
+
+def application(environ, start_response):
+    answer = None
+    if environ["PATH_INFO"] == "/use":
+        answer = use(environ["wsgi.errors"], environ["QUERY_STRING"])
+    elif environ["PATH_INFO"] == "/keep":
+        kept.update(environ)
+    else:
+        answer = after()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]
