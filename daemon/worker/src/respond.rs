@@ -8,6 +8,7 @@ use crate::talk::SMALL_CHUNK;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use std::fs::File;
 
 /// Sends the result of an application. Closing it is the caller's.
 pub(crate) fn respond(start: &Bound<'_, StartResponse>, result: &Bound<'_, PyAny>) -> Result<(), Fault> {
@@ -57,8 +58,15 @@ fn send_as_file(answer: &StartResponse, result: &Bound<'_, PyAny>) -> Result<boo
     let on_disk: Option<(i32, u64, u64)> =
         files.call_method1(intern!(py, "on_disk"), (result,))?.extract()?;
     let Some((descriptor, offset, length)) = on_disk else { return Ok(false) };
-    answer.send_file(py, descriptor, offset, length)?;
+    let Ok(file) = py.detach(|| opened_again(descriptor)) else { return Ok(false) };
+    answer.send_file(py, &file, offset, length)?;
     Ok(true)
+}
+
+/// The same file, with a position of its own: httpd moves that, while the application may be reading, or
+/// have given the file to another request. Fails where the file could not be opened anew, or without /proc.
+fn opened_again(descriptor: i32) -> std::io::Result<File> {
+    File::open(format!("/proc/self/fd/{descriptor}"))
 }
 
 fn iterate(answer: &StartResponse, result: &Bound<'_, PyAny>) -> Result<(), Fault> {

@@ -11,6 +11,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTraceback, PyTuple};
 use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use wsgid_proto::bounds;
 use wsgid_proto::response::ResponseWriter;
@@ -121,19 +123,14 @@ impl StartResponse {
     pub(crate) fn send_file(
         &self,
         py: Python<'_>,
-        number: i32,
+        file: &File,
         offset: u64,
         available: u64,
     ) -> Result<(), Fault> {
         let (head, admitted) = self.admit(available, Some(available))?;
         let sent = self.talk.io(py, |conversation| {
             put_head(conversation, head)?;
-            if admitted == 0 {
-                return Ok(());
-            }
-            let file =
-                |descriptor: std::os::fd::BorrowedFd<'_>| conversation.file(descriptor, offset, admitted);
-            crate::sys::with_descriptor(number, file).unwrap_or(Ok(()))
+            if admitted == 0 { Ok(()) } else { conversation.file(file.as_fd(), offset, admitted) }
         });
         settled(sent)
     }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The numbers of [`wsgid_proto::launch`], each of which can be taken over once.
@@ -109,17 +109,6 @@ pub(crate) fn readable_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound
 pub(crate) fn close_in_child(number: RawFd) {
     // SAFETY: a child has its own table; all that owns the number is fenced off by `forked()`.
     unsafe { libc::close(number) };
-}
-
-/// A descriptor of Python's that is borrowed for one call.
-pub(crate) fn with_descriptor<R>(number: RawFd, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
-    if number < 0 {
-        return None;
-    }
-    // SAFETY: not -1; should Python close the number meanwhile, the calls made with it fail or, as for
-    // any user of `fileno()`, act on its successor: memory is never at stake.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    Some(work(borrowed.as_fd()))
 }
 
 /// Ends the process, at once and without any cleaning up.

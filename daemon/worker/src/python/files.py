@@ -33,28 +33,41 @@ FileWrapper.__module__ = 'mod_wsgi'
 
 def on_disk(wrapper):
     """(descriptor, position, bytes from there) of a regular file, or None: then it is iterated."""
-    filelike = wrapper.filelike
-    if not reads_as_stored(filelike):
+    if iterates_itself(type(wrapper)) or not reads_as_stored(wrapper.filelike):
         return None
     try:
-        descriptor = filelike.fileno()
-        if type(descriptor) is not int or descriptor < 0:
+        descriptor = wrapper.filelike.fileno()
+        # Before the size: a file that is written as text is only now all on disk.
+        position = wrapper.filelike.tell()
+        if type(descriptor) is not int or descriptor < 0 or not is_place(position):
             return None
         state = os.fstat(descriptor)
-        position = filelike.tell()
     except (AttributeError, OSError, TypeError, ValueError):
         return None
-    if not stat.S_ISREG(state.st_mode) or type(position) is not int or position < 0:
+    if not stat.S_ISREG(state.st_mode):
         return None
     return descriptor, position, max(state.st_size - position, 0)
 
 
-def reads_as_stored(filelike):
-    """Does reading it give the bytes of the file behind its descriptor?
+def iterates_itself(kind):
+    """Has a class derived from FileWrapper a mind of its own about what is sent?"""
+    return kind.__iter__ is not FileWrapper.__iter__ or kind.__next__ is not FileWrapper.__next__
 
-    gzip and its like have the descriptor of what they unpack, text files decode. Of the classes that
-    are not Python's own, one that has a descriptor is believed, as in mod_wsgi.
+
+def is_place(position):
+    """Is it a number of bytes? Amidst some encodings, tell() of a text file gives a larger riddle."""
+    return type(position) is int and 0 <= position < 1 << 63
+
+
+def reads_as_stored(filelike):
+    """Are the bytes of the file behind its descriptor what is to be sent?
+
+    Not those of gzip and its like, which have the descriptor of what they unpack. A text file is sent
+    as it is stored, as in mod_wsgi, and of the classes that are not Python's own, one that has a
+    descriptor is believed.
     """
+    if isinstance(filelike, io.TextIOWrapper):
+        filelike = filelike.buffer
     if isinstance(filelike, (io.BufferedReader, io.BufferedRandom)):
         filelike = filelike.raw
     if isinstance(filelike, io.IOBase):
