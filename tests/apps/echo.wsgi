@@ -25,9 +25,9 @@ def read_by(how, size, body):
     if how == "readline":
         return calls(body.readline, *size)
     if how == "readlines":
-        return body.readlines(*size) + calls(body.read)
+        return body.readlines(*size) + calls(body.read, PART)
     if how == "iterate":
-        return [line for line in body] + calls(body.read)
+        return [line for line in body] + calls(body.read, PART)
     raise ValueError(how)
 
 
