@@ -1,7 +1,8 @@
 //! What applications log: at which level, in whose log, and that nothing of it is lost.
 
 use serde_json::json;
-use wsgid_tests::{Mpm, Stack, each_mpm};
+use wsgid_tests::wait::until;
+use wsgid_tests::{Mpm, Request, Stack, each_mpm};
 
 /// A site that keeps all of its log, each record with its source.
 fn site(mpm: Mpm, app: &str) -> Stack {
@@ -151,4 +152,23 @@ fn a_stream_ends_with_its_request() {
         assert_eq!(*raised, format!("{name} after the request has ended"));
     }
     assert!(!stack.log("error").contains("too late"));
+}
+
+/// The thread that waits for the body has the connection, and is not there in the child.
+#[test]
+fn a_forked_child_waits_for_no_stream_of_the_request() {
+    let stack = Stack::on(Mpm::Event).app("forking").run();
+    let name = stack.place.make_public_dir("markers").join("a");
+    let mut connection = stack.connect();
+    let request =
+        Request::post(&format!("/?{}", name.display()), "late").header("Expect", "100-continue").bytes();
+    let (head, body) = request.split_at(request.len() - 4);
+    connection.send(head);
+    // So the thread is reading.
+    assert_eq!(connection.reply().unwrap().status, 100);
+    std::fs::write(name.with_extension("go"), "").unwrap();
+    until("the child's end", || name.with_extension("ended").exists());
+    connection.send(body);
+    assert_eq!(connection.reply().unwrap().expect(200).text(), "0\n");
+    stack.logged("wsgid", &["printed by the child"]);
 }

@@ -2,7 +2,7 @@
 
 use crate::body::{Body, Part, Source};
 use crate::locked;
-use crate::talk::{Over, Talk};
+use crate::talk::{self, Over, Talk};
 use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -36,6 +36,7 @@ impl Input {
         at_hand: impl FnOnce(&Body) -> bool,
         read: impl FnOnce(&mut Body, &mut dyn Source) -> Result<Vec<Bytes>, String> + Send,
     ) -> Parts {
+        talk::here()?;
         if let Ok(mut body) = self.body.try_lock() {
             if at_hand(&body) {
                 return self.talk.now(py, |_| ()).map(|()| read(&mut body, &mut Nothing));

@@ -61,6 +61,7 @@ impl Talk {
         py: Python<'_>,
         work: impl FnOnce(&mut Conversation) -> R + Send,
     ) -> Result<R, Over> {
+        here()?;
         match self.0.try_lock() {
             Ok(mut guard) => return present(&mut guard).map(work),
             Err(TryLockError::Poisoned(guard)) => return present(&mut guard.into_inner()).map(work),
@@ -71,6 +72,7 @@ impl Talk {
 
     /// As [`Talk::io`], for a thread that does not hold the GIL.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Conversation) -> R) -> Result<R, Over> {
+        here()?;
         present(&mut locked(&self.0)).map(work)
     }
 
@@ -80,8 +82,14 @@ impl Talk {
     }
 }
 
+/// In a forked child every request is over. Asked before a lock is taken: a thread that held it may not
+/// have come along to give it back.
+pub(crate) fn here() -> Result<(), Over> {
+    if worker::forked() { Err(Over) } else { Ok(()) }
+}
+
 fn present(conversation: &mut Option<Conversation>) -> Result<&mut Conversation, Over> {
-    conversation.as_mut().filter(|_| !worker::forked()).ok_or(Over)
+    conversation.as_mut().ok_or(Over)
 }
 
 /// The connection during one request, and everything that must be in turn on it.
