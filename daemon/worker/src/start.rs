@@ -144,10 +144,11 @@ impl StartResponse {
 /// Puts a head that has not gone out yet, and keeps its room.
 fn put_head(conversation: &mut Conversation, head: Option<Start>) -> Result<(), Broken> {
     let Some(head) = head else { return Ok(()) };
-    if !head.complaint.is_empty() {
+    let put = conversation.head(head.writer.payload());
+    // Not where nothing can be put any more: it would be written elsewhere, perhaps with the GIL held.
+    if put.is_ok() && !head.complaint.is_empty() {
         conversation.warn(&head.complaint);
     }
-    let put = conversation.head(head.writer.payload());
     let buffer = head.writer.into_buffer();
     if buffer.capacity() <= KEPT_HEAD {
         HEAD_BUFFER.set(buffer);
