@@ -169,6 +169,8 @@ impl Fault {
 fn of_cause(cause: AbortCause) -> &'static Message {
     match cause {
         AbortCause::Application | AbortCause::Body => message::EXCEPTION,
+        AbortCause::Exit => message::EXIT,
+        AbortCause::Short => message::SHORT,
         AbortCause::Script => message::SCRIPT_FAILED,
         AbortCause::Callable => message::NO_CALLABLE,
         AbortCause::Internal => message::INTERNAL,

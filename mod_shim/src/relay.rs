@@ -297,7 +297,11 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             Err(error) => return self.protocol(error),
         };
         match self.body_fault.take() {
-            Some(fault) if matches!(abort.cause, AbortCause::Body | AbortCause::Application) => fault,
+            Some(fault)
+                if matches!(abort.cause, AbortCause::Body | AbortCause::Application | AbortCause::Exit) =>
+            {
+                fault
+            }
             _ => Fault::Aborted(abort.cause, abort.detail),
         }
     }

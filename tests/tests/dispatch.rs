@@ -229,7 +229,7 @@ both_mpms! {
     }
 
     fn a_child_killed_while_it_relays_the_body_costs_no_thread(mpm) {
-        let (stack, board) = start(mpm);
+        let (stack, board) = run(plan(mpm, &format!("threads={THREADS} request-buffer-size=0")), 1);
         let name = stack.place.path("markers/upload");
         let mut connection = stack.connect();
         let mut request = Request::post(&format!("/read?{}", name.display()), "x".repeat(1 << 20)).bytes();

@@ -210,6 +210,7 @@ fn two_gibibytes_each_way_leave_memory_flat() {
     for number in 0..2048 * 16_u32 {
         expected.update(number.to_be_bytes().repeat(16 * 1024));
     }
+    let mut connection = stack.connect();
     connection.send(Request::get("/big?2048").bytes());
     connection.head_reply().unwrap().expect(200);
     while let Some(chunk) = connection.chunk().ok().filter(|chunk| !chunk.is_empty()) {
