@@ -13,10 +13,11 @@ pub(crate) enum Value<'a> {
     Number(u64),
     /// Anything with a length.
     Bytes(&'a [u8]),
+    /// A value of a wire type that no field of ours has; passed over where the field is unknown.
+    Other,
 }
 
-/// The fields of a message, in their order. Fields of other wire types are passed over, as unknown
-/// ones are.
+/// The fields of a message, in their order.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
@@ -56,16 +57,20 @@ impl<'a> Fields<'a> {
     }
 
     fn any_field(&mut self) -> Result<Option<(u32, Value<'a>)>, String> {
-        while !self.rest.is_empty() {
-            let (tag, wire_type) = decode_key(&mut self.rest).map_err(|e| e.to_string())?;
-            match wire_type {
-                WireType::Varint => return Ok(Some((tag, Value::Number(self.number()?)))),
-                WireType::LengthDelimited => return Ok(Some((tag, Value::Bytes(self.bytes()?)))),
-                other => skip_field(other, tag, &mut self.rest, DecodeContext::default())
-                    .map_err(|e| e.to_string())?,
-            }
+        if self.rest.is_empty() {
+            return Ok(None);
         }
-        Ok(None)
+        let (tag, wire_type) = decode_key(&mut self.rest).map_err(|e| e.to_string())?;
+        let value = match wire_type {
+            WireType::Varint => Value::Number(self.number()?),
+            WireType::LengthDelimited => Value::Bytes(self.bytes()?),
+            other => {
+                skip_field(other, tag, &mut self.rest, DecodeContext::default())
+                    .map_err(|e| e.to_string())?;
+                Value::Other
+            }
+        };
+        Ok(Some((tag, value)))
     }
 
     fn number(&mut self) -> Result<u64, String> {

@@ -53,7 +53,12 @@ impl RequestHead {
                     values += 1;
                     self.environ_end = place(payload, value).end;
                 }
-                (2..=5 | 8 | 12, Value::Bytes(value)) => self.set_text(tag, place(payload, value)),
+                (2..=5 | 8 | 12, Value::Bytes(value)) => {
+                    if tag == 3 || tag == 12 {
+                        std::str::from_utf8(value).map_err(|e| e.to_string())?;
+                    }
+                    self.set_text(tag, place(payload, value));
+                }
                 (6 | 7 | 9..=11 | 13, Value::Number(number)) => self.set_number(tag, number),
                 (1..=13, _) => return Err(format!("has a field {tag} of another type")),
                 _ => {}
@@ -91,9 +96,6 @@ impl RequestHead {
         }
         if self.body.len() > bounds::FIRST_BODY {
             return Err("carries more of the body than allowed".into());
-        }
-        for text in [&self.callable, &self.handler] {
-            std::str::from_utf8(&self.payload[text.clone()]).map_err(|e| e.to_string())?;
         }
         Ok(())
     }
@@ -342,6 +344,24 @@ mod tests {
             assert!(RequestHead::decode(encoded(&head)).is_err(), "{head:?}");
         }
         assert!(RequestHead::decode(Bytes::from("not protobuf at all")).is_err());
+    }
+
+    /// Protobuf lets a field come again, and the last one counts; prost refuses the others all the same.
+    #[test]
+    fn no_field_is_better_for_being_overruled() {
+        let with = |fields: &[u8]| RequestHead::decode([&encoded(&example())[..], fields].concat().into());
+        assert_eq!(with(b"\x1a\x01a\x1a\x01b").unwrap().callable(), "b");
+        assert!(with(b"\x1a\x01\xff\x1a\x01b").is_err());
+        assert!(with(b"\x62\x01\xff\x62\x01b").is_err());
+    }
+
+    #[test]
+    fn a_field_of_another_wire_type_is_refused_unless_unknown() {
+        let with = |fields: &[u8]| RequestHead::decode([&encoded(&example())[..], fields].concat().into());
+        assert!(with(b"\xf1\x0112345678\xf5\x011234").is_ok());
+        for known in [&b"\x0912345678"[..], b"\x151234", b"\x10\x01", b"\x32\x01x"] {
+            assert!(with(known).is_err(), "{known:?}");
+        }
     }
 
     #[test]

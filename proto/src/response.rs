@@ -341,6 +341,15 @@ mod tests {
         assert!(ResponseHead::decode(&prost::Message::encode_to_vec(&lone)).is_err());
     }
 
+    #[test]
+    fn a_field_of_another_wire_type_is_refused_unless_unknown() {
+        let with = |fields: &[u8]| [&written(200, b"OK", &[])[..], fields].concat();
+        assert!(ResponseHead::decode(&with(b"\xf1\x0112345678\xf5\x011234")).is_ok());
+        for known in [&b"\x0912345678"[..], b"\x151234", b"\x10\x01", b"\x0a\x01x"] {
+            assert!(ResponseHead::decode(&with(known)).is_err(), "{known:?}");
+        }
+    }
+
     proptest! {
         /// Whatever comes, this reader takes nothing that prost refuses, and reads it as prost does.
         #[test]
