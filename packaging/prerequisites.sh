@@ -1,5 +1,6 @@
 # What building, serving and testing need, and what each distribution calls it.
-# Sourced by quickstart, install and tests/run: `need build serve test` installs what is missing.
+# Sourced by quickstart, install, tests/run and tests/fuzz/run: `need build serve test fuzz` installs what
+# is missing.
 #
 # Every need is looked for by what it gives (a command, a library), not by package name, so that a
 # Rust from rustup or an httpd from source is as good as the distribution's. Python is an exception:
@@ -46,6 +47,7 @@ have() {
     httpd) command -v apache2 >/dev/null || command -v httpd >/dev/null ;;
     httpd-headers) command -v apxs >/dev/null || command -v apxs2 >/dev/null ;;
     compiler) command -v cc >/dev/null && echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1 ;;
+    c++-compiler) command -v c++ >/dev/null && echo '#include <vector>' | c++ -x c++ -E - >/dev/null 2>&1 ;;
     libclang) have_libclang ;;
     python) /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null ;;
     python-venv) /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null ;;
@@ -84,6 +86,8 @@ packages_for() {
     fedora:httpd-headers) echo httpd-devel ;;
     debian:compiler) echo gcc libc6-dev ;;
     fedora:compiler) echo gcc ;;
+    debian:c++-compiler) echo g++ ;;
+    fedora:c++-compiler) echo gcc-c++ ;;
     debian:libclang) echo libclang-dev ;;
     fedora:libclang) echo clang-devel ;;
     *:python) echo python3 ;;
@@ -106,6 +110,7 @@ needs_of() {
     build) echo cargo compiler httpd-headers libclang python ;;
     serve) echo httpd python mime-types ;;
     test) echo httpd python python-venv mime-types binutils rustfmt clippy ;;
+    fuzz) echo cargo compiler c++-compiler httpd-headers libclang ;; # libFuzzer is C++
     *) die "no such set of needs: $1" ;;
     esac
 }

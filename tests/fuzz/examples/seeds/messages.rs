@@ -1,0 +1,193 @@
+//! Frames, heads and messages, written by the code that writes them in service.
+
+use crate::Named;
+use wsgid_fuzz::input::Seed;
+use wsgid_proto::Message;
+use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
+use wsgid_proto::control::{
+    Configure, Configured, Done, GroupDefinition, Known, KnownReply, PoolStatus, Preload, ReloadGroup,
+    Status, WorkerStatus,
+};
+use wsgid_proto::frame::{self, Kind};
+use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, WorkerPlan};
+use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
+use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
+
+/// A request's head as a whole frame.
+pub fn request_head(body: &[u8], body_complete: bool) -> Vec<u8> {
+    let mut writer = HeadWriter::new(Vec::new());
+    writer.variable(b"REQUEST_METHOD", b"POST");
+    writer.variable(b"EMPTY", b"");
+    writer.header(b"Host", b"example.org");
+    let fields = HeadFields {
+        script: b"/srv/app.wsgi",
+        callable: b"application",
+        process_group: b"site",
+        application_group: b"www",
+        request_start: 1_700_000_000_000_000,
+        queue_start: 1_700_000_000_000_001,
+        body,
+        body_complete,
+        reloading: true,
+        https: true,
+        handler: b"wsgi-script",
+        script_written: 1_600_000_000_000_000,
+    };
+    writer.finish(&fields).expect("a small head")
+}
+
+/// The payload of a response's head.
+pub fn response_head(status: u16, reason: &[u8]) -> Vec<u8> {
+    let mut writer = ResponseWriter::new(Vec::new(), status, reason);
+    writer.header(b"Content-Type", b"text/plain");
+    writer.header(b"X-Empty", b"");
+    writer.into_buffer()
+}
+
+/// A frame of raw bytes.
+pub fn framed(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame::put(&mut frame, kind, payload);
+    frame
+}
+
+pub fn seeds() -> Vec<Named> {
+    let (head, answer) = (request_head(b"a=1", true), response_head(200, b"OK"));
+    let stream =
+        [head.clone(), framed(Kind::Chunk, b"hello"), framed(Kind::End, b""), b"\0\0".to_vec()].concat();
+    let oversize = [&framed(Kind::Log, b"first")[..], b"\xff\xff\xff\xff", &[Kind::Chunk as u8]].concat();
+    let payload = head[frame::HEADER..].to_vec();
+    let twice = [&payload[..], b"\x1a\x01b"].concat();
+    let unknown = [&payload[..], b"\xf1\x0112345678\xfa\x01\x02hi"].concat();
+    let odd = [&answer[..], b"\x1a\x03odd"].concat();
+    let mut all = vec![
+        ("frame", "whole-exchange", Seed::default().number(0xff).rest(&stream).finish()),
+        ("frame", "byte-by-byte", Seed::default().number(0).rest(&stream).finish()),
+        ("frame", "oversize", Seed::default().number(3).rest(&oversize).finish()),
+        ("frame", "not-frames", Seed::default().number(5).rest("GET / HTTP/1.1\r\n").finish()),
+        ("request_head", "whole", payload),
+        ("request_head", "callable-twice", twice),
+        ("request_head", "unknown-fields", unknown),
+        ("response_head", "whole", answer),
+        ("response_head", "no-reason", response_head(404, b"")),
+        ("response_head", "name-without-value", odd),
+        ("response_head", "status-out-of-range", response_head(1000, b"Far")),
+    ];
+    let named = [exchange(), control(), broker(), launch()].concat();
+    all.extend(named.into_iter().map(|(name, bytes)| ("message", name, bytes)));
+    all
+}
+
+type Payload = (&'static str, Vec<u8>);
+
+fn seed<M: Message>(name: &'static str, message: &M) -> Payload {
+    (name, Seed::default().number(M::KIND as u8).rest(message.encode()).finish())
+}
+
+fn exchange() -> Vec<Payload> {
+    vec![
+        seed("body-wanted", &BodyWanted { max: 4096 }),
+        seed("body-error", &BodyError { reason: "the client has gone".into() }),
+        seed("log", &Log { level: Level::Warning, text: "careful".into() }),
+        seed("file", &File { offset: 10, length: 1 << 40 }),
+        seed("abort", &Abort { cause: AbortCause::Application, detail: "it raised".into() }),
+    ]
+}
+
+fn control() -> Vec<Payload> {
+    let group = |name: &str| GroupDefinition {
+        name: name.into(),
+        options: vec![("threads".into(), "5".into()), ("user".into(), "www".into())],
+    };
+    let preload = Preload {
+        process_group: "site".into(),
+        application_group: String::new(),
+        script: "/srv/app.wsgi".into(),
+    };
+    let configure = Configure {
+        instance: "/run/apache2.pid".into(),
+        web_uid: 33,
+        web_gid: 33,
+        groups: vec![group(""), group("site")],
+        preloads: vec![preload],
+    };
+    let twice = Configure { groups: vec![group("site"), group("site")], ..configure.clone() };
+    let worker =
+        WorkerStatus { pid: 42, slot: 1, serial: 3, state: "ready".into(), claimed: 2, requests: 1_000 };
+    let pool = PoolStatus {
+        instance: "/run/apache2.pid".into(),
+        process_group: "site".into(),
+        application_group: "www".into(),
+        workers: vec![worker],
+        trouble: "no worker starts".into(),
+    };
+    vec![
+        seed("configure", &configure),
+        seed("configure-group-twice", &twice),
+        seed("configured", &Configured { warnings: vec!["a group".into()], refusal: "no".into() }),
+        seed("known", &Known { instance: "/run/apache2.pid".into() }),
+        seed("known-reply", &KnownReply { known: true }),
+        seed("status", &Status { pools: vec![pool], uptime_seconds: 86_400 }),
+        seed("reload-group", &ReloadGroup { process_group: "site".into() }),
+        seed("done", &Done { affected: 2, refusal: String::new() }),
+    ]
+}
+
+fn broker() -> Vec<Payload> {
+    let open = OpenPool {
+        instance: "/run/apache2.pid".into(),
+        process_group: "site".into(),
+        application_group: "www".into(),
+        script: "/srv/app.wsgi".into(),
+        crowded: true,
+    };
+    vec![
+        seed("open-pool", &open),
+        seed("pool-opened", &PoolOpened { pool: u64::MAX, socket_dir: "/run/wsgid/w".into() }),
+        seed("pool-refused", &PoolRefused { cause: RefusalCause::TooMany, reason: "256 are open".into() }),
+        seed("ask-fate", &AskFate { pool: 1, serial: 2 }),
+        seed("fate", &Fate { words: "was killed by signal 9".into() }),
+    ]
+}
+
+fn launch() -> Vec<Payload> {
+    let plan = LaunchPlan {
+        group: "site".into(),
+        uid: 1000,
+        gid: 1000,
+        groups: vec![4, 5],
+        switch_user: true,
+        umask: Some(0o22),
+        nice: -5,
+        cpu_seconds: 1,
+        data_bytes: 2,
+        address_bytes: 3,
+        directory: "/srv".into(),
+        environment: vec!["LANG=C".into()],
+        program: "/usr/bin/python3".into(),
+        arguments: vec!["python3".into(), "-c".into()],
+    };
+    let worker = WorkerPlan {
+        pool: 1,
+        slot: 2,
+        serial: 3,
+        threads: 15,
+        switch_interval: 0.005,
+        process_group: "site".into(),
+        multiprocess: true,
+        python_path: vec!["/srv/lib".into()],
+        home: "/srv".into(),
+        preload: "/srv/app.wsgi".into(),
+        web_uid: 33,
+        watch: true,
+        processes: 2,
+        ..WorkerPlan::default()
+    };
+    vec![
+        seed("launch-plan", &plan),
+        seed("worker-plan", &worker),
+        seed("ready", &Ready { loaded: true }),
+        seed("reload-wanted", &ReloadWanted { reason: "app.py has changed".into() }),
+        seed("note", &Note { level: 4, text: "slow".into() }),
+    ]
+}

@@ -1,0 +1,54 @@
+//! Options of `WSGIDaemonProcess` from any bytes: a group comes out only without an error, each of its
+//! values within bounds, and what is wrong with one option is said whatever stands beside it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wsgid_fuzz::input::Input;
+use wsgid_proto::bounds;
+use wsgid_proto::options::{Complaint, ProcessGroup, RULES, parse};
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input::of(data);
+    let mut options = Vec::new();
+    while !input.is_empty() {
+        let rule = RULES.get(usize::from(input.number()));
+        let key = match rule {
+            Some(rule) => rule.name.to_string(),
+            None => String::from_utf8_lossy(input.bytes()).into_owned(),
+        };
+        options.push((key, input.bytes()));
+    }
+    let (group, complaints) = parse("site", &options);
+    let errors = errors(complaints);
+    assert_eq!(group.is_some(), errors.is_empty());
+    if let Some(group) = &group {
+        check(group);
+    }
+
+    let alone = options.iter().flat_map(|option| self::errors(parse("site", std::slice::from_ref(option)).1));
+    let together = errors.into_iter().filter(|error| !matches!(error, Complaint::Contradiction(..)));
+    assert!(alone.eq(together));
+});
+
+/// Those that stop the configuration; every complaint is a sentence.
+fn errors(complaints: Vec<Complaint>) -> Vec<Complaint> {
+    assert!(complaints.iter().all(|complaint| complaint.to_string().ends_with('.')));
+    complaints.into_iter().filter(Complaint::is_error).collect()
+}
+
+fn check(group: &ProcessGroup) {
+    assert!((1..=bounds::PROCESSES).contains(&group.processes));
+    assert!((1..=bounds::THREADS).contains(&group.threads));
+    assert!(group.umask.is_none_or(|mask| mask <= 0o777));
+    assert!(group.switch_interval.is_none_or(|seconds| seconds.is_finite() && seconds > 0.0));
+    assert!((-20..=19).contains(&group.cpu_priority));
+    assert!((1..=65_535).contains(&group.listen_backlog));
+    let paths = [&group.home, &group.python_home, &group.python_eggs];
+    for path in paths.into_iter().flatten().chain(&group.python_path) {
+        assert!(path.starts_with(b"/") && !path.contains(&0));
+    }
+    let names = [&group.user, &group.group, &group.lang, &group.locale];
+    assert!(names.into_iter().flatten().all(|name| !name.is_empty() && !name.contains('\0')));
+    let seconds = [group.shutdown_timeout, group.connect_timeout, group.socket_timeout, group.queue_timeout];
+    assert!(seconds.iter().all(|&seconds| i32::try_from(seconds).is_ok()));
+}
