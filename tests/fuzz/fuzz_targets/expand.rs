@@ -11,7 +11,7 @@ struct Facts<'a> {
     host: &'a [u8],
     script_name: &'a [u8],
     port: u16,
-    variable: Option<(&'a [u8], &'a [u8])>,
+    variables: [(&'a [u8], &'a [u8]); 2],
 }
 
 impl Request for Facts<'_> {
@@ -28,7 +28,7 @@ impl Request for Facts<'_> {
         self.script_name.to_vec()
     }
     fn variable(&self, name: &[u8]) -> Option<Vec<u8>> {
-        self.variable.filter(|(known, _)| *known == name).map(|(_, value)| value.to_vec())
+        self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_vec())
     }
 }
 
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         host: input.bytes(),
         script_name: input.bytes(),
         port: input.large_number(),
-        variable: input.flag().then_some((input.bytes(), input.bytes())),
+        variables: std::array::from_fn(|_| (input.bytes(), input.bytes())),
     };
     let value = input.rest();
     let group = process_group(value, &facts);

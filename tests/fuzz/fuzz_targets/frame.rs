@@ -5,7 +5,7 @@
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use wsgid_fuzz::input::Input;
-use wsgid_proto::frame::{self, Frame, FrameError};
+use wsgid_proto::frame::{self, Frame, FrameError, Kind};
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::of(data);
@@ -19,13 +19,21 @@ fuzz_target!(|data: &[u8]| {
         frame::put(&mut again, frame.kind, &frame.payload);
     }
     assert!(stream.starts_with(&again));
-    if whole.1.is_none() {
-        let rest = &stream[again.len()..];
-        let length =
-            rest.first_chunk().map(|header| frame::parse_header(*header).expect("no error was seen").1);
-        assert!(length.is_none_or(|length| rest.len() < frame::HEADER + length), "a whole frame was left");
-    }
+    let rest = &stream[again.len()..];
+    assert_eq!(whole.1, due(rest));
 });
+
+/// The error that is due where no frame could be taken: none if the frame is not all there.
+fn due(rest: &[u8]) -> Option<FrameError> {
+    let [a, b, c, d, number] = *rest.first_chunk()?;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let Some(kind) = Kind::from_number(number) else { return Some(FrameError::UnknownKind(number)) };
+    if length > kind.bound() {
+        return Some(FrameError::Oversize { kind, length });
+    }
+    assert!(rest.len() < frame::HEADER + length, "a whole frame was left");
+    None
+}
 
 /// The frames of a stream that comes in pieces, and what ended it before its end.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Option<FrameError>) {

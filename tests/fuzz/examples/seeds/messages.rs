@@ -51,6 +51,12 @@ pub fn framed(kind: Kind, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The header of a frame that is so much over its bound, in the smallest pieces.
+fn header(kind: Kind, over: usize) -> Vec<u8> {
+    let length = (kind.bound() + over) as u32;
+    Seed::default().number(0).rest(length.to_le_bytes()).number(kind as u8).finish()
+}
+
 pub fn seeds() -> Vec<Named> {
     let (head, answer) = (request_head(b"a=1", true), response_head(200, b"OK"));
     let stream =
@@ -59,17 +65,21 @@ pub fn seeds() -> Vec<Named> {
     let payload = head[frame::HEADER..].to_vec();
     let twice = [&payload[..], b"\x1a\x01b"].concat();
     let unknown = [&payload[..], b"\xf1\x0112345678\xfa\x01\x02hi"].concat();
+    let spaced = [&answer[..], b"\x1a\x03a b\x1a\x01c"].concat();
     let odd = [&answer[..], b"\x1a\x03odd"].concat();
     let mut all = vec![
         ("frame", "whole-exchange", Seed::default().number(0xff).rest(&stream).finish()),
         ("frame", "byte-by-byte", Seed::default().number(0).rest(&stream).finish()),
         ("frame", "oversize", Seed::default().number(3).rest(&oversize).finish()),
+        ("frame", "at-its-bound", header(Kind::End, 0)),
+        ("frame", "one-over-its-bound", header(Kind::End, 1)),
         ("frame", "not-frames", Seed::default().number(5).rest("GET / HTTP/1.1\r\n").finish()),
         ("request_head", "whole", payload),
         ("request_head", "callable-twice", twice),
         ("request_head", "unknown-fields", unknown),
         ("response_head", "whole", answer),
         ("response_head", "no-reason", response_head(404, b"")),
+        ("response_head", "space-in-a-name", spaced),
         ("response_head", "name-without-value", odd),
         ("response_head", "status-out-of-range", response_head(1000, b"Far")),
     ];

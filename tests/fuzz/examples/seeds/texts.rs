@@ -34,7 +34,7 @@ fn environs() -> Vec<Named> {
 fn expansions() -> Vec<Named> {
     let facts = |port: u16, variable: &str| {
         let seed = Seed::default().bytes("example.org").bytes("www.example.org").bytes("/app");
-        seed.large_number(port).number(1).bytes("NAME").bytes(variable)
+        seed.large_number(port).bytes("NAME").bytes(variable).bytes("OTHER").bytes("red")
     };
     vec![
         ("expand", "global", facts(80, "").rest("%{GLOBAL}").finish()),
@@ -43,7 +43,7 @@ fn expansions() -> Vec<Named> {
         ("expand", "resource", facts(443, "").rest("%{RESOURCE}").finish()),
         ("expand", "variable", facts(80, "blue").rest("%{ENV:NAME}").finish()),
         ("expand", "variable-of-a-value", facts(81, "%{SERVER}").rest("%{ENV:NAME}").finish()),
-        ("expand", "variable-of-a-variable", facts(80, "%{ENV:NAME}").rest("%{ENV:NAME}").finish()),
+        ("expand", "variable-of-a-variable", facts(80, "%{ENV:OTHER}").rest("%{ENV:NAME}").finish()),
         ("expand", "plain", facts(80, "").rest("site").finish()),
     ]
 }
@@ -88,7 +88,7 @@ fn lines() -> Vec<Named> {
         (
             "lines",
             "long-line",
-            text(9, 4095, "sixty characters, of which some are long: \u{e9}\u{20ac}\u{1f600}".as_bytes()),
+            text(7, 4095, "sixty characters, of which some are long: \u{e9}\u{20ac}\u{1f600}".as_bytes()),
         ),
         ("lines", "nul-and-no-text", text(0, 1, b"a\0b\xff\xfe\n\0")),
     ]
