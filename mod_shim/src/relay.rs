@@ -302,6 +302,9 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             {
                 fault
             }
+            _ if abort.detail.is_empty() => {
+                Fault::Aborted(abort.cause, "The worker gave up without a word".into())
+            }
             _ => Fault::Aborted(abort.cause, abort.detail),
         }
     }

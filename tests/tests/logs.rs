@@ -157,7 +157,10 @@ fn a_stream_ends_with_its_request() {
 /// The thread that waits for the body has the connection, and is not there in the child.
 #[test]
 fn a_forked_child_waits_for_no_stream_of_the_request() {
-    let stack = Stack::on(Mpm::Event).app("forking").run();
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site request-buffer-size=0\nWSGIProcessGroup site")
+        .app("forking")
+        .run();
     let name = stack.place.make_public_dir("markers").join("a");
     let mut connection = stack.connect();
     let request =

@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
 
     let mut writer = HeadWriter::new(b"of another request".to_vec());
     let https = write_variables(&mut writer, variables.iter().copied());
-    write_headers(&mut writer, headers.iter().copied(), pass_authorization);
+    write_headers(&mut writer, headers.iter().copied(), pass_authorization, None);
     let frame = writer.finish(&HeadFields { https, ..fields }).expect("an input is far below the bounds");
     let (kind, length) = frame::parse_header(*frame.first_chunk().expect("a header")).expect("a frame");
     assert_eq!((kind, length), (Kind::RequestHead, frame.len() - frame::HEADER));
@@ -77,7 +77,7 @@ fn compare(head: &RequestHead, fields: &HeadFields<'_>) {
 
 /// Variables that no application sees under their name.
 fn hidden(name: &[u8]) -> bool {
-    name == b"HTTPS" || name == b"PATH" || name.starts_with(b"wsgi.")
+    name == b"HTTPS" || name == b"PATH" || name.starts_with(b"wsgi.") || name.starts_with(b"mod_wsgi.x-")
 }
 
 /// Headers that an application sees.

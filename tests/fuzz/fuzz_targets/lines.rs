@@ -39,7 +39,7 @@ fn written<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut seen = Vec::new();
     let mut see = |line: &[u8]| {
         assert!(!line.contains(&b'\n') && !line.contains(&0));
-        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line) };
+        let log = Log { level: Level::Error, text: Bytes::copy_from_slice(line), site: None };
         assert!(log.encode().len() <= Kind::Log.bound());
         seen.push(line.to_vec());
     };

@@ -1,6 +1,6 @@
 //! The module's side of an exchange against a worker that says anything: httpd is asked only for what a
 //! response may be made of and in its order, a response that is called whole is all that the worker sent,
-//! and no descriptor stays behind.
+//! and no descriptor stays behind; and all that as well where a part of it was taken ahead of the client.
 #![no_main]
 
 #[path = "relay/client.rs"]
@@ -9,11 +9,15 @@ mod client;
 use bytes::BytesMut;
 use client::{Body, Client};
 use libfuzzer_sys::fuzz_target;
+use mod_wsgid::body;
 use mod_wsgid::channel::Channel;
 use mod_wsgid::door::Door;
 use mod_wsgid::fault::Fault;
-use mod_wsgid::relay::{Outcome, Relay};
+use mod_wsgid::relay::{Outcome, Relay, Terms};
+use mod_wsgid::source::Source;
+use mod_wsgid::spool::Limits;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wsgid_fuzz::descriptors;
 use wsgid_fuzz::input::Input;
@@ -38,8 +42,11 @@ fn exchange(mut input: Input<'_>) {
         _ => Riders::Files,
     };
     let gone = input.flag();
+    let ahead = input
+        .flag()
+        .then(|| Limits { memory: u64::from(input.number()) * 16, file: u64::from(input.number()) });
     let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-    let mut channel = Channel::over(ours, SILENCE).expect("a channel");
+    let channel = Channel::over(ours, SILENCE).expect("a channel");
     let worker = FarEnd::new(theirs);
     let said = input.clone().rest();
     let said = &said[..worker.say(said, riders)];
@@ -54,7 +61,13 @@ fn exchange(mut input: Input<'_>) {
     };
     let complete = body.is_complete();
     let mut client = Client::new(body, passes, worker);
-    let mut relay = Relay::new(&mut channel, &mut client, "site", SILENCE, complete);
+    let source = Arc::new(Mutex::new(Source::new(channel, ahead.unwrap_or_default())));
+    if ahead.is_some() && !gone {
+        source.lock().expect("nobody else has it").take_ahead();
+    }
+    let terms = Terms { group: "site", silence: SILENCE, drain: None, body_complete: complete };
+    let mut streaming = body::Body::streaming();
+    let mut relay = Relay::new(&source, &mut streaming, &mut client, terms);
     let outcome = relay.run();
     let begun = relay.begun();
     settle(&outcome, begun, &mut client);
@@ -72,7 +85,7 @@ fn settle(outcome: &Result<Outcome, Fault>, begun: bool, client: &mut Client) {
 
 fn check(outcome: &Result<Outcome, Fault>, begun: bool, client: &mut Client, said: &[u8], gone: bool) {
     let answer = Answer::of(said);
-    assert_eq!(begun, client.begun());
+    assert_eq!(begun, client.begun() && !client.diverts());
     assert!(answer.bytes.starts_with(&client.appended));
     match outcome {
         Ok(Outcome::Whole) => {
@@ -83,7 +96,8 @@ fn check(outcome: &Result<Outcome, Fault>, begun: bool, client: &mut Client, sai
         Ok(Outcome::Undelivered) => assert!(gone && client.untouched()),
         // A filter's own answer is handed on as it is.
         Err(Fault::BodyFailed(answer)) => assert!(client.body_failed(*answer)),
-        Err(fault) => assert!((500..=504).contains(&fault.status()), "{fault}"),
+        Ok(Outcome::Diverted) => assert!(answer.ended && !begun && client.diverts()),
+        Err(fault) => assert!((500..=504).contains(&fault.answer()), "{fault}"),
     }
     client.check_told();
 }

@@ -7,7 +7,7 @@ use wsgid_fuzz::input::Input;
 use wsgid_fuzz::socket::FarEnd;
 use wsgid_proto::expand;
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::response::{Level, valid_name, valid_reason, valid_value};
+use wsgid_proto::response::{CallSite, Level, valid_name, valid_reason, valid_value};
 use wsgid_proto::{Message, bounds, request::BodyError};
 
 /// The longest record of httpd's error log.
@@ -28,6 +28,7 @@ impl Body {
         let end = match input.number() % 4 {
             0 => BodyPart::Last(0),
             1 => BodyPart::Last(part),
+            2 if part % 2 == 0 => BodyPart::Torn(400),
             2 => BodyPart::Failed(413),
             _ => BodyPart::Failed(-3),
         };
@@ -67,6 +68,7 @@ pub struct Client {
     /// How often something can be sent before the client goes away.
     passes: u8,
     worker: Option<FarEnd>,
+    diverts: bool,
     stage: Stage,
     gone: bool,
     failed: Option<i32>,
@@ -80,6 +82,8 @@ pub struct Client {
 impl Client {
     pub fn new(body: Body, passes: u8, worker: Option<FarEnd>) -> Self {
         Self {
+            // Some answers are httpd's to give.
+            diverts: passes == 77,
             body,
             passes,
             worker,
@@ -164,6 +168,22 @@ impl expand::Request for Client {
 }
 
 impl Door for Client {
+    fn trusts(&self, _: &[u8]) -> Option<bool> {
+        None
+    }
+
+    fn diverts(&mut self) -> bool {
+        self.diverts
+    }
+
+    fn divert(&mut self) -> i32 {
+        0
+    }
+
+    fn note(&mut self, number: &str) {
+        assert!(number.starts_with("WSGI"));
+    }
+
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
         self.stay();
         assert!(!self.body.complete, "there is no more body");
@@ -180,7 +200,7 @@ impl Door for Client {
                 buffer[..length].fill(b'x');
                 self.due.push((Kind::BodyLast, length));
             }
-            BodyPart::Failed(answer) => {
+            BodyPart::Torn(answer) | BodyPart::Failed(answer) => {
                 self.failed = Some(answer);
                 if answer > 0 {
                     self.due.push((Kind::BodyError, 0));
@@ -205,7 +225,7 @@ impl Door for Client {
 
     fn append(&mut self, bytes: Bytes) {
         self.stay();
-        assert!(self.stage >= Stage::Head && !bytes.is_empty());
+        assert!(self.stage >= Stage::Head && !bytes.is_empty() && !self.diverts);
         self.stage = Stage::Content;
         self.appended.extend_from_slice(&bytes);
     }
@@ -238,7 +258,7 @@ impl Door for Client {
         self.stage = Stage::Over;
     }
 
-    fn log(&mut self, _: Level, text: &[u8]) {
+    fn log(&mut self, _: Level, text: &[u8], _: Option<&CallSite>) {
         assert!(!text.is_empty() && text.len() <= RECORD);
         self.logged = true;
     }
