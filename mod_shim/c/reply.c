@@ -43,7 +43,7 @@ static void add_header(void *r_, shim_text name_, shim_text value_)
     else if (is(name, "Transfer-Encoding"))
         /* How the body travels is httpd's to say (PEP 3333, "Other HTTP Features"). */
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "The application's Transfer-Encoding header is dropped");
-    else if (is(name, "Last-Modified")) {
+    else if (is(name, "Last-Modified") && apr_date_parse_http(value) != APR_DATE_BAD) {
         /* As for CGI: in httpd's own spelling, and never in the future. */
         ap_update_mtime(r, apr_date_parse_http(value));
         ap_set_last_modified(r);

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,18 @@ pub struct Watch<'d> {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pass {
+    /// The source, unless the pass is over: then httpd's thread has it, and may wait with it for long.
+    fn source(&self) -> Option<MutexGuard<'_, Source>> {
+        let source = match self.source.try_lock() {
+            Ok(source) => source,
+            Err(TryLockError::Poisoned(source)) => source.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        (!self.over.load(Relaxed)).then_some(source)
+    }
 }
 
 impl Drain {
@@ -178,9 +190,9 @@ impl Shared {
     }
 
     fn adopt(&self, number: u64, pass: &Pass) {
-        let mut source = locked(&pass.source);
+        let Some(mut source) = pass.source() else { return };
         pass.adopted.store(true, Relaxed);
-        if pass.over.load(Relaxed) || source.take_ahead() != Prospect::Later {
+        if source.take_ahead() != Prospect::Later {
             return;
         }
         if let Some(descriptor) = source.descriptor() {
@@ -191,8 +203,8 @@ impl Shared {
 
     fn readable(&self, number: u64) {
         let Some(pass) = locked(&self.state).passes.get(&number).cloned() else { return };
-        let mut source = locked(&pass.source);
-        if !pass.over.load(Relaxed) && source.take_ahead() != Prospect::Later {
+        let Some(mut source) = pass.source() else { return };
+        if source.take_ahead() != Prospect::Later {
             if let Some(descriptor) = source.descriptor() {
                 self.forget(descriptor);
             }
