@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The words between `Stack::on(mpm)` and `run()`. Configuration appears in the order it is said.
-/// In it `@ROOT@` is the place, `@APPS@` its applications, `@PORT@` the port; see [`Plan::with`].
+/// In it `@ROOT@` is the place, `@APPS@` its applications, `@PORT@` the port, `@TLS_PORT@` another free one;
+/// see [`Plan::with`].
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) mpm: Mpm,
@@ -19,6 +20,14 @@ pub struct Plan {
     pub(crate) daemon: Household,
     pub(crate) identity: Identity,
     pub(crate) modules: Vec<&'static str>,
+    pub(crate) module: Option<PathBuf>,
+}
+
+/// What httpd listens on, so far as the configuration says so.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ports {
+    pub(crate) plain: u16,
+    pub(crate) tls: u16,
 }
 
 /// Which daemon serves the stack.
@@ -30,6 +39,8 @@ pub(crate) enum Household {
     Later,
     /// Another stack's, by its control socket.
     Shared(PathBuf),
+    /// None: the module does without.
+    Needless,
 }
 
 impl Plan {
@@ -42,6 +53,7 @@ impl Plan {
             config: String::new(),
             daemon: Household::Own,
             identity: None,
+            module: None,
             modules: vec!["authz_core", "dir", "alias", "mime", "env", "setenvif", "rewrite", "log_config"],
         }
     }
@@ -100,6 +112,13 @@ impl Plan {
         self
     }
 
+    /// Another `wsgi_module` in place of ours, which needs no daemon.
+    pub fn served_by(mut self, module: PathBuf) -> Self {
+        self.module = Some(module);
+        self.daemon = Household::Needless;
+        self
+    }
+
     /// Served by another stack's daemon.
     pub fn sharing_daemon_of(mut self, other: &Stack) -> Self {
         self.daemon = Household::Shared(other.place.path("run/control.sock"));
@@ -129,26 +148,29 @@ impl Plan {
         }
         for (name, content) in &self.files {
             match std::str::from_utf8(content) {
-                Ok(text) => place.write(name, self.fill_in(text, &place, 0)),
+                Ok(text) => place.write(name, self.fill_in(text, &place, Ports::default())),
                 Err(_) => place.write(name, content),
             };
         }
-        self.write_config(&place, 1);
+        self.write_config(&place, Ports { plain: 1, tls: 2 });
         place
     }
 
-    pub(crate) fn write_config(&self, place: &Place, port: u16) {
+    pub(crate) fn write_config(&self, place: &Place, ports: Ports) {
         let text = self.base() + &self.config;
-        place.write("httpd.conf", self.fill_in(&text, place, port));
+        place.write("httpd.conf", self.fill_in(&text, place, ports));
     }
 
-    fn fill_in(&self, text: &str, place: &Place, port: u16) -> String {
+    fn fill_in(&self, text: &str, place: &Place, ports: Ports) -> String {
         let root = place.root().to_str().unwrap();
         let mut text = text.to_string();
         for (name, value) in &self.words {
             text = text.replace(&format!("@{name}@"), value);
         }
-        text.replace("@APPS@", "@ROOT@/apps").replace("@ROOT@", root).replace("@PORT@", &port.to_string())
+        text.replace("@APPS@", "@ROOT@/apps")
+            .replace("@ROOT@", root)
+            .replace("@PORT@", &ports.plain.to_string())
+            .replace("@TLS_PORT@", &ports.tls.to_string())
     }
 
     fn base(&self) -> String {
@@ -164,12 +186,16 @@ impl Plan {
                 file.display()
             );
         }
-        let _ = writeln!(text, "LoadModule wsgi_module {}", stage::module().display());
+        let module = self.module.clone().unwrap_or_else(stage::module);
+        let _ = writeln!(text, "LoadModule wsgi_module {}", module.display());
         let socket = match &self.daemon {
-            Household::Shared(socket) => socket.to_str().unwrap(),
-            Household::Own | Household::Later => "@ROOT@/run/control.sock",
+            Household::Shared(socket) => socket.to_str(),
+            Household::Own | Household::Later => Some("@ROOT@/run/control.sock"),
+            Household::Needless => None,
         };
-        let _ = writeln!(text, "WSGIDaemonSocket {socket}");
+        if let Some(socket) = socket {
+            let _ = writeln!(text, "WSGIDaemonSocket {socket}");
+        }
         if nix::unistd::getuid().is_root() && self.identity.is_none() {
             let user = web_user();
             let _ = writeln!(text, "User {user}\nGroup {user}");

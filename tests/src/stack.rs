@@ -5,7 +5,7 @@ use crate::daemon::Daemon;
 use crate::family::Family;
 use crate::httpd::{Httpd, Mpm};
 use crate::place::Place;
-use crate::plan::{Household, Plan};
+use crate::plan::{Household, Plan, Ports};
 use crate::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,6 +17,8 @@ pub struct Stack {
     pub place: Place,
     /// Where httpd listens.
     pub port: u16,
+    /// Where else it listens, if the configuration says so.
+    pub tls_port: u16,
     plan: Plan,
     httpd: Option<Httpd>,
     daemon: Option<Daemon>,
@@ -32,7 +34,8 @@ impl Stack {
     #[track_caller]
     pub(crate) fn start(plan: Plan) -> Self {
         let place = plan.lay_out();
-        let mut stack = Self { place, port: 0, plan, httpd: None, daemon: None, family: Family::default() };
+        let mut stack =
+            Self { place, port: 0, tls_port: 0, plan, httpd: None, daemon: None, family: Family::default() };
         if stack.plan.daemon == Household::Own {
             stack.start_daemon();
         }
@@ -65,8 +68,8 @@ impl Stack {
     #[track_caller]
     fn start_httpd(&mut self) {
         for _ in 0..10 {
-            self.port = free_port();
-            self.plan.write_config(&self.place, self.port);
+            (self.port, self.tls_port) = (free_port(), free_port());
+            self.plan.write_config(&self.place, self.ports());
             match Httpd::start(&self.place, self.plan.identity) {
                 Ok(httpd) => {
                     self.httpd = Some(httpd);
@@ -141,8 +144,12 @@ impl Stack {
     pub fn reconfigure(&mut self, from: &str, to: &str) {
         assert!(self.plan.config.contains(from), "{from:?} is not configured");
         self.plan.config = self.plan.config.replace(from, to);
-        self.plan.write_config(&self.place, self.port);
+        self.plan.write_config(&self.place, self.ports());
         self.graceful();
+    }
+
+    fn ports(&self) -> Ports {
+        Ports { plain: self.port, tls: self.tls_port }
     }
 
     /// An error log: `error`, the name of a site, or `wsgid`.
