@@ -56,6 +56,8 @@ class Scene:
         """The row's exchanges, on one connection as far as it stays open."""
         connection = self.connect()
         for ask, expect in self.row.exchanges:
+            if not ask.announced and self.setting.protocol == HTTP_1_0:
+                continue  # HTTP/1.0 has no body without a length.
             if connection is None:
                 connection = self.connect()
             traces = Traces(self.setting, self.token)

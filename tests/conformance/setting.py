@@ -15,9 +15,11 @@ GROUPS = {
     "site": ("threads=5", ""),
     "unbuffered": ("threads=2", "request-buffer-size=0"),
     # One thread, so that whoever holds it holds the group.
-    "single": ("threads=1", ""),
+    "single": ("processes=1 threads=1", ""),
     # For those that end their worker, so that nobody else meets the gap.
     "mortal": ("threads=1", ""),
+    # Who may read what the web server's user may not.
+    "games": ("user=games threads=1", ""),
     "impatient": ("threads=1 queue-timeout=1", ""),
     "narrow": ("threads=1 queue-timeout=5", "queue-size=0"),
     "silent": ("threads=1 socket-timeout=1", ""),
@@ -84,11 +86,19 @@ WSGIApplicationGroup %{{GLOBAL}}
 {groups(theirs, lacking)}{COMMON}
 <VirtualHost 127.0.0.1:@PORT@>
 ErrorLog logs/plain.log
+AllowEncodedSlashes NoDecode
+{inside}
+</VirtualHost>
+<VirtualHost 127.0.0.1:@PORT@>
+ServerName hasty.example
+ErrorLog logs/plain.log
+Timeout 1
 {inside}
 </VirtualHost>
 Listen 127.0.0.1:@TLS_PORT@
 <VirtualHost 127.0.0.1:@TLS_PORT@>
 ErrorLog logs/tls.log
+AllowEncodedSlashes NoDecode
 SSLEngine on
 SSLCertificateFile @ROOT@/tls/certificate.pem
 SSLCertificateKeyFile @ROOT@/tls/key.pem

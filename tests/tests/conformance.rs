@@ -96,7 +96,7 @@ fn sources(dir: &Path) -> Vec<(String, Vec<u8>)> {
             found.extend(
                 sources(&path).into_iter().map(|(below, content)| (format!("{name}/{below}"), content)),
             );
-        } else if name.ends_with(".py") || name.ends_with(".wsgi") {
+        } else if [".py", ".wsgi", ".htpasswd"].iter().any(|end| name.ends_with(end)) {
             found.push((name, std::fs::read(path).unwrap()));
         }
     }

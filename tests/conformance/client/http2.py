@@ -10,6 +10,7 @@ from .reply import Reply
 
 HOST = "localhost"
 # Named in HTTP/1 alone: RFC 9113, 8.2.2.
+FRAME_HEADER = 9
 CONNECTION_SPECIFIC = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host"}
 
 
@@ -18,6 +19,7 @@ class Connection:
 
     def __init__(self, wire, scheme):
         self.wire, self.scheme, self.streams = wire, scheme, {}
+        self.kept = b""
         # What we send may be wrong on purpose, and what comes is judged by the rows.
         config = h2.config.H2Configuration(
             header_encoding="latin-1",
@@ -56,8 +58,22 @@ class Connection:
         data = self.wire.receive()
         if not data:
             return False
+        self.kept += data
+        while len(self.kept) >= FRAME_HEADER:
+            size = FRAME_HEADER + int.from_bytes(self.kept[:3], "big")
+            if len(self.kept) < size:
+                break
+            # Frame by frame: what came before a frame that is wrong has come all the same.
+            frame, self.kept = self.kept[:size], self.kept[size:]
+            if not self.hear(frame):
+                return False
+        self.flush()
+        return True
+
+    def hear(self, frame):
+        """One frame; false if it ends everything."""
         try:
-            events = self.state.receive_data(data)
+            events = self.state.receive_data(frame)
         except h2.exceptions.InvalidBodyLengthError:
             # A message that ends before its Content-Length is malformed: RFC 9113, 8.1.1.
             for stream in self.streams.values():
@@ -72,7 +88,6 @@ class Connection:
                     other.terminated(event)
             if stream is not None:
                 stream.take(event)
-        self.flush()
         return True
 
 

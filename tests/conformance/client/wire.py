@@ -1,5 +1,6 @@
 """A socket of the loopback, bare or under TLS, that says how it ended."""
 
+import select
 import socket
 import ssl
 import struct
@@ -47,6 +48,10 @@ class Wire:
         if not data and not self.ended:
             self.ended = "closed"
         return data
+
+    def quiet(self):
+        """Is there nothing to read at this moment?"""
+        return not select.select([self.socket], [], [], 0)[0]
 
     def finish(self):
         """Nothing more will be sent; what comes can still be read (not under TLS)."""

@@ -1,0 +1,3 @@
+"""Is no Python."""
+
+if True print("no colon")
