@@ -44,6 +44,10 @@ class Scene:
         if expected != got:
             self.found.append(Mismatch(aspect, repr(expected), repr(got)))
 
+    def watch(self, token):
+        """What another request of this row leaves behind from now on."""
+        return Traces(self.setting, token)
+
     def mark(self, name):
         """Leaves a marker for the application."""
         self.traces.marker(name).touch(mode=0o666)

@@ -26,11 +26,11 @@ class Reply:
         return next(iter(self.all(name)), None)
 
     def json(self):
-        """The body as JSON, or None."""
+        """The body as JSON, or as it is where it is none."""
         try:
             return json.loads(self.body)
         except ValueError:
-            return None
+            return self.body
 
     def __str__(self):
         lines = [f"{self.status} {self.reason or ''}".rstrip(), *(f"{n}: {v}" for n, v in self.headers)]

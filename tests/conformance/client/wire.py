@@ -13,20 +13,10 @@ class Wire:
     its close_notify) or "silent", when it has not said anything for too long."""
 
     def __init__(self, port, patience, encrypted=False, alpn="http/1.1"):
-        self.plain = socket.create_connection(("127.0.0.1", port), timeout=patience)
-        self.plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = tls(self.plain, alpn) if encrypted else self.plain
+        plain = socket.create_connection(("127.0.0.1", port), timeout=patience)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = tls(plain, alpn) if encrypted else plain
         self.ended = ""
-
-    @property
-    def client_port(self):
-        """Our own end."""
-        return self.plain_name[1]
-
-    @property
-    def plain_name(self):
-        """Our own address."""
-        return self.socket.getsockname()
 
     def send(self, data):
         """Sends all of it; a peer that has gone shows when its answer is read."""
@@ -59,7 +49,7 @@ class Wire:
 
     def narrow(self, size):
         """A small receive buffer, so that a peer soon notices a client that does not read."""
-        self.plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def abort(self):
         """Closes with a reset, as a client does that has gone away."""

@@ -98,7 +98,7 @@ mapped("auto-filter", "Auto makes it GET where one does", "WSGIMapHEADToGET Auto
 mapped("unset-filter", "Auto is the default", "SetOutputFilter DEFLATE", "GET")
 
 
-@row("an output filter compresses what an application says", "compat 4.4", (get("", ("Accept-Encoding", "gzip")), Expect(200, headers={"Content-Encoding": "gzip"}, absent=("Content-Length",))), (get(), Expect(200, body=b"x" * 5000, absent=("Content-Encoding",))), config="SetOutputFilter DEFLATE")
+@row("an output filter compresses what an application says", "compat 4.4", (get("", ("Accept-Encoding", "gzip")), Expect(200, headers={"Content-Encoding": "gzip"})), (get(), Expect(200, body=b"x" * 5000, absent=("Content-Encoding",))), config="SetOutputFilter DEFLATE")
 def deflated(environ, start_response):
     return text(start_response, b"x" * 5000)
 

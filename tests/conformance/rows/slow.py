@@ -7,7 +7,7 @@ from ..table import row
 from ..within import text
 
 BODY = b"0123456789" * 5
-LARGE = bytes(range(256)) * 4096
+LARGE = bytes(range(256)) * 32768
 
 
 def meanwhile(scene):
@@ -38,7 +38,7 @@ def dripping_in(environ, start_response):
 def slow_reader(scene):
     """A response that is read in drips, with another request served before it has been read."""
     connection = scene.connect()
-    connection.wire.narrow(4096)
+    connection.wire.narrow(65536)
     stream = scene.begin(get(), connection)
     stream.receive(10)
     meanwhile(scene)

@@ -7,7 +7,6 @@ from ..ask import get
 from ..expect import Expect, failed
 from ..protocols import ONE
 from ..table import bare_row, row
-from ..traces import Traces
 from ..within import await_mark, mark, text
 
 MAP = "compat 7.2"
@@ -27,7 +26,20 @@ script("other-callable", "WSGICallableObject names another", "no_callable.wsgi",
 script("script-missing", "a script that is missing is a 404", "missing.wsgi", failed("missing.wsgi", status=404, note="WSGI0135"))
 script("path-info-off", "AcceptPathInfo Off is a 404 with more path than the script's", "good.wsgi/more", failed(status=404, note="WSGI0137"), config="AcceptPathInfo Off")
 script("path-info-unused", "and changes nothing without", "good.wsgi", Expect(200, body=b"good"), config="AcceptPathInfo Off")
-script("directory-target", "a directory as the target is a 403", "", failed("scripts", status=403, note="WSGI0136"))
+bare_row(
+    "directory-target",
+    "a directory as the target is a 403",
+    MAP,
+    (get("/"), failed("scripts", status=403, note="WSGI0136")),
+    server=f"WSGIScriptAlias /row/directory-target {SCRIPTS}",
+)
+bare_row(
+    "directory-member",
+    "a script of it is named by the path",
+    "compat 3",
+    (get("/good.wsgi/x"), Expect(200, body=b"good")),
+    server=f"WSGIScriptAlias /row/directory-member {SCRIPTS}",
+)
 
 
 @row("an unknown process group is a 500 that names it", MAP, (get(), failed("nosuch", note="WSGI0150")), config="WSGIProcessGroup nosuch")
@@ -89,7 +101,7 @@ def refused(expect):
         first = scene.begin(get())
         scene.check("mark held", True, scene.marked("held"))
         token = f"{scene.token}.second"
-        traces = Traces(scene.setting, token)
+        traces = scene.watch(token)
         scene.compare(expect, scene.begin(get("/quick"), token=token).reply())
         scene.found += traces.mismatches(expect)
         scene.mark("go")
