@@ -71,8 +71,8 @@ class Setting:
         return self.root / "logs/traces.log"
 
 
-def configuration(theirs=False, lacking=()):
-    """All of it, for mod_wsgi if `theirs`, and without groups that need an option which is not there yet."""
+def configuration(theirs=False):
+    """All of it, for mod_wsgi if `theirs`."""
     table = load().values()
     mounts = "\n".join(row.server for row in table if row.server)
     locations = "\n".join(location(row) for row in table if row.config or row.group != "site")
@@ -83,7 +83,7 @@ WSGIProcessGroup site
 WSGIApplicationGroup %{{GLOBAL}}
 {locations}"""
     return f"""WSGISocketPrefix @ROOT@/run/wsgi
-{groups(theirs, lacking)}{COMMON}
+{groups(theirs)}{COMMON}
 <VirtualHost 127.0.0.1:@PORT@>
 ErrorLog logs/plain.log
 AllowEncodedSlashes NoDecode
@@ -107,12 +107,10 @@ SSLCertificateKeyFile @ROOT@/tls/key.pem
 """
 
 
-def groups(theirs, lacking):
+def groups(theirs):
     """The lines that declare them."""
     lines = []
     for name, (shared, own) in GROUPS.items():
-        if not theirs and own.split("=")[0] in lacking:
-            continue
         lines.append(f"WSGIDaemonProcess {name} {shared} {'' if theirs else own}".rstrip())
     return "\n".join(lines)
 
