@@ -51,7 +51,8 @@ def parity(results, protocol):
         for pattern in difference.rows:
             asked = [result.slug for result in results if fnmatchcase(result.slug, pattern)]
             absent = [slug for slug in asked if slug not in differing]
-            vanished += [(difference, slug) for slug in absent or ([] if asked else [pattern])]
+            if difference.always or not asked:
+                vanished += [(difference, slug) for slug in absent or ([] if asked else [pattern])]
             covered.update(asked)
         slugs = [slug for slug in differing if any(fnmatchcase(slug, pattern) for pattern in difference.rows)]
         listed.append((difference, slugs))

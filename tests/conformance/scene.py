@@ -67,6 +67,7 @@ class Scene:
             traces = Traces(self.setting, self.token)
             reply = self.begin(ask, connection).reply()
             self.compare(expect, reply, ask.method)
+            connection.nudge()
             self.found += traces.mismatches(expect)
             if reply.ended or self.setting.protocol == HTTP_1_0 or reply.header("Connection") == "close":
                 connection = None

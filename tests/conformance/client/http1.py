@@ -35,6 +35,9 @@ class Connection:
         self.wire.send(data)
         return Stream(self, method)
 
+    def nudge(self):
+        """Nothing: HTTP/1 logs a request when it has ended."""
+
     def more(self):
         """Reads on; false at the end."""
         data = self.wire.receive()

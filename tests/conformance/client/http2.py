@@ -49,6 +49,14 @@ class Connection:
             stream.end()
         return stream
 
+    def nudge(self):
+        """A ping: mod_http2 logs a stream when it is next awake."""
+        try:
+            self.state.ping(b"awake?!?")
+        except h2.exceptions.ProtocolError:
+            return  # The connection has ended, which wakes it as well.
+        self.flush()
+
     def flush(self):
         """Sends what the state machine has to say."""
         self.wire.send(self.state.data_to_send())

@@ -1,6 +1,5 @@
 """A socket of the loopback, bare or under TLS, that says how it ended."""
 
-import select
 import socket
 import ssl
 import struct
@@ -40,8 +39,16 @@ class Wire:
         return data
 
     def quiet(self):
-        """Is there nothing to read at this moment?"""
-        return not select.select([self.socket], [], [], 0)[0]
+        """Is there nothing to read at this moment? TLS may have something of its own."""
+        patience = self.socket.gettimeout()
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        finally:
+            self.socket.settimeout(patience)
+        return False
 
     def finish(self):
         """Nothing more will be sent; what comes can still be read (not under TLS)."""
