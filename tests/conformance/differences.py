@@ -58,7 +58,9 @@ DIFFERENCES = [
     ),
     Difference(
         ("read-[!n]*", "read-nothing", "readline*", "readlines*", "iteration*", "close-input", "every-byte-in*",
-         "long-*", "too-large", "just-small-enough"),
+         "long-body*",
+            "long-lines*",
+            "too-large", "just-small-enough"),
         "gives the application nothing of a body whose length HTTP/2 did not announce.",
         "there is no chunked coding in HTTP/2; the body is what its frames carry.",
         (HTTP_2,),
@@ -67,6 +69,12 @@ DIFFERENCES = [
         ("unknown-group",),
         "tells of an unknown process group as WSGI0151.",
         "the number says that a group can't be had, whatever the cause.",
+    ),
+    Difference(
+        ("too-large",),
+        "runs the application before it knows how long a chunked body is.",
+        "what is too large is refused before the application runs.",
+        (HTTP_1_1,),
     ),
     # --- Responses ---------------------------------------------------------------------------------
     Difference(
@@ -81,10 +89,24 @@ DIFFERENCES = [
         (HTTP_1_1,),
     ),
     Difference(
-        ("length-missed-entirely",),
-        "ends a stream in order that has nothing of what was announced.",
+        ("length-missed", "length-missed-entirely", "midway-of-length", "killed-midway-of-length", "file-length-larger"),
+        "ends a stream in order that has fewer bytes than announced, and may lose what there was.",
         "the stream is reset.",
         (HTTP_2,),
+        always=False,
+    ),
+    Difference(
+        ("file-whole",),
+        "sends a file's bytes in answer to HEAD.",
+        "HEAD has no body: RFC 9110, 9.3.2.",
+        (HTTP_2,),
+        always=False,
+    ),
+    Difference(
+        ("killed", "ended"),
+        "tells of a worker that died as WSGI0146 or WSGI0147, by what its socket says.",
+        "one number for one thing.",
+        always=False,
     ),
     Difference(
         ("midway", "killed-midway", "close-after-late-error"),

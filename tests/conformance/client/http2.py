@@ -83,9 +83,9 @@ class Connection:
         try:
             events = self.state.receive_data(frame)
         except h2.exceptions.InvalidBodyLengthError:
-            # A message that ends before its Content-Length is malformed: RFC 9113, 8.1.1.
+            # Fewer or more bytes than Content-Length says, or any for HEAD: malformed, RFC 9113, 8.1.1.
             for stream in self.streams.values():
-                stream.finish(False, "short of its length")
+                stream.finish(False, "other than its length")
             return False
         for event in events:
             stream = self.streams.get(getattr(event, "stream_id", None))
