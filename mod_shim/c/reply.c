@@ -95,6 +95,9 @@ static void append(void *r_, const char *bytes, size_t length)
     request_rec *r = r_;
     apr_bucket_brigade *bb = wsgid_request_of(r)->output;
 
+    /* What follows the head of an answer to HEAD is for nobody, and mod_http2 would send it. */
+    if (r->header_only && wsgid_request_of(r)->begun)
+        return;
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_transient_create(bytes, length, r->connection->bucket_alloc));
 }
 
