@@ -16,7 +16,14 @@ def main():
     if options.command == "configuration":
         print(configuration(options.theirs))
         return 0
-    setting = Setting(options.root, options.port, options.tls_port, options.protocol, options.patience, options.trace_patience)
+    setting = Setting(
+        options.root,
+        options.port,
+        options.tls_port,
+        options.protocol,
+        options.patience,
+        options.trace_patience,
+    )
     if options.command == "parity":
         verdict = parity(run(setting), setting.protocol)
         print(verdict)
@@ -47,7 +54,9 @@ def where(rows):
     rows.add_argument("--tls-port", type=int, required=True)
     rows.add_argument("--protocol", choices=ALL, required=True)
     rows.add_argument("--patience", type=float, default=10.0, help="seconds to wait for a reply")
-    rows.add_argument("--trace-patience", type=float, default=5.0, help="seconds to wait for lines and markers")
+    rows.add_argument(
+        "--trace-patience", type=float, default=5.0, help="seconds to wait for lines and markers"
+    )
 
 
 def as_text(results):

@@ -68,7 +68,9 @@ def wholes(expect, reply, method, setting):
     if setting.protocol not in DELIMITED and not expect.whole and reply.ended != "closed":
         return []
     words = {True: "a whole reply", False: "a reply that is visibly cut off"}
-    return [Mismatch("whole", words[expect.whole], f"{words[reply.whole]} (ended: {reply.ended or 'in order'})")]
+    return [
+        Mismatch("whole", words[expect.whole], f"{words[reply.whole]} (ended: {reply.ended or 'in order'})")
+    ]
 
 
 def matches(expected, got, setting):

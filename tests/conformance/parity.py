@@ -36,15 +36,23 @@ class Verdict:
             lines.append(f"DOES NOT OCCUR {slug}: {difference.theirs}")
         differing = sum(len(slugs) for _, slugs in self.listed)
         count = f"{self.rows} rows, {differing} listed differences"
-        return "\n".join([*lines, f"{count}, {len(self.unlisted)} not listed, {len(self.vanished)} do not occur"])
+        return "\n".join(
+            [*lines, f"{count}, {len(self.unlisted)} not listed, {len(self.vanished)} do not occur"]
+        )
 
 
 def parity(results, protocol):
     """The verdict on what mod_wsgi did."""
     results = list(results)
     noted = [result.slug for result in results if any(m.aspect == "note" for m in result.mismatches)]
-    differing = {result.slug: result for result in results if any(m.aspect != "note" for m in result.mismatches)}
-    listed, vanished, covered = [(NOTE, noted)] if noted else [], [] if noted else [(NOTE, "every row")], set()
+    differing = {
+        result.slug: result for result in results if any(m.aspect != "note" for m in result.mismatches)
+    }
+    listed, vanished, covered = (
+        [(NOTE, noted)] if noted else [],
+        [] if noted else [(NOTE, "every row")],
+        set(),
+    )
     for difference in DIFFERENCES:
         if protocol not in difference.protocols:
             continue

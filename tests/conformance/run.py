@@ -53,4 +53,6 @@ def tried(row, slug, mount, setting):
         return scene.found
     except Exception as error:  # The row has failed, the others are to be tried all the same.
         at = traceback.extract_tb(error.__traceback__)[-1]
-        return [Mismatch("exchange", "an end", f"{type(error).__name__}: {error} ({at.name}, line {at.lineno})")]
+        return [
+            Mismatch("exchange", "an end", f"{type(error).__name__}: {error} ({at.name}, line {at.lineno})")
+        ]

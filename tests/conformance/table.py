@@ -46,7 +46,9 @@ def row(sentence, clause, *exchanges, slug=None, **more):
     """A row whose application is the function that follows; its name is the slug unless one is given."""
 
     def enter(application):
-        enter_row(slug or application.__name__.replace("_", "-"), sentence, clause, application, exchanges, **more)
+        enter_row(
+            slug or application.__name__.replace("_", "-"), sentence, clause, application, exchanges, **more
+        )
         return application
 
     return enter

@@ -66,7 +66,9 @@ class Traces:
         if not eventually(self.setting.trace_patience, path.exists):
             return Mismatch(f"mark {name}", shown(wanted, self.setting), "no such marker")
         got = path.read_text(encoding="utf-8")
-        return None if matches(wanted, got, self.setting) else Mismatch(f"mark {name}", repr(wanted), repr(got))
+        return (
+            None if matches(wanted, got, self.setting) else Mismatch(f"mark {name}", repr(wanted), repr(got))
+        )
 
     def marker(self, name):
         """The path of a marker."""

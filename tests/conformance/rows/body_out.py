@@ -52,7 +52,9 @@ def start_never(environ, start_response):
     return [b"leaked"]
 
 
-@bad_result("start-never-empty", "so is one that answers nothing at all without start_response", "start_response")
+@bad_result(
+    "start-never-empty", "so is one that answers nothing at all without start_response", "start_response"
+)
 def start_never_empty(environ, start_response):
     return []
 
@@ -69,14 +71,23 @@ def write_str(environ, start_response):
     return []
 
 
-@row("start_response may be called as late as before the first block", DETAILS, (get(), Expect(200, body=b"ab")), valid=True)
+@row(
+    "start_response may be called as late as before the first block",
+    DETAILS,
+    (get(), Expect(200, body=b"ab")),
+    valid=True,
+)
 def start_in_generator(environ, start_response):
     start_response("200 OK", PLAIN)
     yield b"a"
     yield b"b"
 
 
-@row("a bytes result is iterated as numbers, which are refused", DETAILS, (get(), failed("TypeError", note="WSGI0174")))
+@row(
+    "a bytes result is iterated as numbers, which are refused",
+    DETAILS,
+    (get(), failed("TypeError", note="WSGI0174")),
+)
 def result_bytes(environ, start_response):
     start_response("200 OK", PLAIN)
     return b"text"
@@ -87,7 +98,11 @@ def result_bytearray(environ, start_response):
     return text(start_response, bytearray(b"text"))
 
 
-@row("a list of one block gets a Content-Length", LENGTH, (get(), Expect(headers={"Content-Length": "5"}, body=b"hello")))
+@row(
+    "a list of one block gets a Content-Length",
+    LENGTH,
+    (get(), Expect(headers={"Content-Length": "5"}, body=b"hello")),
+)
 def length_of_one(environ, start_response):
     return text(start_response, b"hello")
 
@@ -97,12 +112,19 @@ def length_of_tuple(environ, start_response):
     return tuple(text(start_response, b"hello"))
 
 
-@row("an empty list is an empty body", DETAILS, (get(), Expect(200, headers={"Content-Length": "0"}, body=b"")))
+@row(
+    "an empty list is an empty body", DETAILS, (get(), Expect(200, headers={"Content-Length": "0"}, body=b""))
+)
 def empty_list(environ, start_response):
     return text(start_response)
 
 
-@row("a list of one empty block is an empty body", DETAILS, (get(), Expect(200, headers={"Content-Length": "0"}, body=b"")), valid=True)
+@row(
+    "a list of one empty block is an empty body",
+    DETAILS,
+    (get(), Expect(200, headers={"Content-Length": "0"}, body=b"")),
+    valid=True,
+)
 def empty_block(environ, start_response):
     return text(start_response, b"")
 
@@ -176,38 +198,70 @@ def every_byte(environ, start_response):
     return text(start_response, Every.BODY)
 
 
-@row("a megabyte in one block arrives", DETAILS, (get(), Expect(200, headers={"Content-Length": "1048576"}, body=bytes(range(256)) * 4096)))
+@row(
+    "a megabyte in one block arrives",
+    DETAILS,
+    (get(), Expect(200, headers={"Content-Length": "1048576"}, body=bytes(range(256)) * 4096)),
+)
 def one_megabyte(environ, start_response):
     return text(start_response, bytes(range(256)) * 4096)
 
 
-@row("ten thousand small blocks arrive in order", DETAILS, (get(), Expect(200, body=b"".join(b"%d," % n for n in range(10000)))))
+@row(
+    "ten thousand small blocks arrive in order",
+    DETAILS,
+    (get(), Expect(200, body=b"".join(b"%d," % n for n in range(10000)))),
+)
 def small_blocks(environ, start_response):
     start_response("200 OK", PLAIN)
     return (b"%d," % n for n in range(10000))
 
 
-@row("more bytes than Content-Length says are cut", LENGTH, (get(), Expect(200, headers={"Content-Length": "4"}, body=b"four")), (get(), Expect(200, body=b"four")))
+@row(
+    "more bytes than Content-Length says are cut",
+    LENGTH,
+    (get(), Expect(200, headers={"Content-Length": "4"}, body=b"four")),
+    (get(), Expect(200, body=b"four")),
+)
 def length_exceeded(environ, start_response):
     return text(start_response, b"four and more", headers=[("Content-Length", "4")])
 
 
-@row("so are further blocks", LENGTH, (get(), Expect(200, headers={"Content-Length": "4"}, body=b"four")), (get(), Expect(200, body=b"four")))
+@row(
+    "so are further blocks",
+    LENGTH,
+    (get(), Expect(200, headers={"Content-Length": "4"}, body=b"four")),
+    (get(), Expect(200, body=b"four")),
+)
 def length_exceeded_later(environ, start_response):
     return text(start_response, b"fo", b"ur and", b" more", headers=[("Content-Length", "4")])
 
 
-@row("fewer bytes than Content-Length says make a response that is visibly cut off", LENGTH, (get(), Expect(200, body=b"short", whole=False)))
+@row(
+    "fewer bytes than Content-Length says make a response that is visibly cut off",
+    LENGTH,
+    (get(), Expect(200, body=b"short", whole=False)),
+)
 def length_missed(environ, start_response):
     return text(start_response, b"short", headers=[("Content-Length", "100")])
 
 
-@row("no byte where Content-Length promises some is visibly cut off, or a 500", LENGTH, (get(), Expect(200, body=b"", whole=False)))
+@row(
+    "no byte where Content-Length promises some is visibly cut off, or a 500",
+    LENGTH,
+    (get(), Expect(200, body=b"", whole=False)),
+)
 def length_missed_entirely(environ, start_response):
     return text(start_response, headers=[("Content-Length", "100")])
 
 
-@row("an exact Content-Length keeps the connection", LENGTH, (get(), Expect(200, headers={"Content-Length": "6"}, body=b"sixsix")), (get(), Expect(200, body=b"sixsix")), valid=True)
+@row(
+    "an exact Content-Length keeps the connection",
+    LENGTH,
+    (get(), Expect(200, headers={"Content-Length": "6"}, body=b"sixsix")),
+    (get(), Expect(200, body=b"sixsix")),
+    valid=True,
+)
 def length_exact(environ, start_response):
     return text(start_response, b"six", b"six", headers=[("Content-Length", "6")])
 
@@ -215,7 +269,12 @@ def length_exact(environ, start_response):
 # --- write() ---------------------------------------------------------------------------------------
 
 
-@row("write() sends before the iterable does", WRITE, (get(), Expect(200, body=b"written, iterated")), valid=True)
+@row(
+    "write() sends before the iterable does",
+    WRITE,
+    (get(), Expect(200, body=b"written, iterated")),
+    valid=True,
+)
 def write_first(environ, start_response):
     write = start_response("200 OK", PLAIN)
     write(b"written, ")
@@ -249,7 +308,12 @@ def write_returns(environ, start_response):
     return [repr(write(b"x")).encode()]
 
 
-@row("an exact length that was written keeps the connection", WRITE, (get(), Expect(200, headers={"Content-Length": "3"}, body=b"abc")), (get(), Expect(200, body=b"abc")))
+@row(
+    "an exact length that was written keeps the connection",
+    WRITE,
+    (get(), Expect(200, headers={"Content-Length": "3"}, body=b"abc")),
+    (get(), Expect(200, body=b"abc")),
+)
 def write_length(environ, start_response):
     write = start_response("200 OK", [*PLAIN, ("Content-Length", "3")])
     write(b"a")
@@ -354,19 +418,31 @@ def close_called(environ, start_response):
     return Closing(environ, [b"a", b"b"])
 
 
-@row("close() is called after an exception before the first block", DETAILS, (get(), failed("on purpose", note="WSGI0174", marks=CLOSED)))
+@row(
+    "close() is called after an exception before the first block",
+    DETAILS,
+    (get(), failed("on purpose", note="WSGI0174", marks=CLOSED)),
+)
 def close_after_early_error(environ, start_response):
     start_response("200 OK", PLAIN)
     return Closing(environ, [], RuntimeError("on purpose"))
 
 
-@row("close() is called after an exception midway", DETAILS, (get(), Expect(200, body=b"a", whole=False, marks=CLOSED)))
+@row(
+    "close() is called after an exception midway",
+    DETAILS,
+    (get(), Expect(200, body=b"a", whole=False, marks=CLOSED)),
+)
 def close_after_late_error(environ, start_response):
     start_response("200 OK", PLAIN)
     return Closing(environ, [b"a"], RuntimeError("on purpose"))
 
 
-@row("close() is called after a bad block", DETAILS, (get(), failed("TypeError", note="WSGI0174", marks=CLOSED)))
+@row(
+    "close() is called after a bad block",
+    DETAILS,
+    (get(), failed("TypeError", note="WSGI0174", marks=CLOSED)),
+)
 def close_after_bad_block(environ, start_response):
     start_response("200 OK", PLAIN)
     return Closing(environ, ["text"])
@@ -378,7 +454,11 @@ def close_for_head(environ, start_response):
     return Closing(environ, [b"a", b"b"])
 
 
-@row("an exception in close() is logged and harms nobody", DETAILS, (get(), Expect(200, body=b"x", log=failed("close fails on purpose").log)))
+@row(
+    "an exception in close() is logged and harms nobody",
+    DETAILS,
+    (get(), Expect(200, body=b"x", log=failed("close fails on purpose").log)),
+)
 def close_fails(environ, start_response):
     class Failing(Closing):
         def close(self):
@@ -408,7 +488,11 @@ def close_for_nobody(environ, start_response):
     return Closing(environ, endless())
 
 
-@row("write() raises OSError when the client has gone", "compat 4.4", play=lambda scene: written_to_nobody(scene))
+@row(
+    "write() raises OSError when the client has gone",
+    "compat 4.4",
+    play=lambda scene: written_to_nobody(scene),
+)
 def write_to_nobody(environ, start_response):
     write = start_response("200 OK", PLAIN)
     try:
@@ -430,26 +514,52 @@ def written_to_nobody(scene):
 # --- SystemExit and the like -----------------------------------------------------------------------
 
 
-@row("sys.exit ends that request alone", "compat 7.2", (get(), failed("SystemExit", note="WSGI0175")), (get("/again"), Expect(200, body=b"the same worker")))
+@row(
+    "sys.exit ends that request alone",
+    "compat 7.2",
+    (get(), failed("SystemExit", note="WSGI0175")),
+    (get("/again"), Expect(200, body=b"the same worker")),
+)
 def system_exit(environ, start_response):
     if environ["PATH_INFO"].endswith("/again"):
         return text(start_response, b"the same worker")
     sys.exit(3)
 
 
-@row("KeyboardInterrupt ends that request alone", "compat 7.2", (get(), failed("KeyboardInterrupt", note="WSGI0174")), (get("/again"), Expect(200, body=b"the same worker")))
+@row(
+    "KeyboardInterrupt ends that request alone",
+    "compat 7.2",
+    (get(), failed("KeyboardInterrupt", note="WSGI0174")),
+    (get("/again"), Expect(200, body=b"the same worker")),
+)
 def keyboard_interrupt(environ, start_response):
     if environ["PATH_INFO"].endswith("/again"):
         return text(start_response, b"the same worker")
     raise KeyboardInterrupt
 
 
-@row("an exception is a 500 with a traceback that names the line", "compat 7.2", (get(), failed("RuntimeError: on purpose", note="WSGI0174", reason="Internal Server Error", body=re.compile("(?s).*Internal Server Error.*"))))
+@row(
+    "an exception is a 500 with a traceback that names the line",
+    "compat 7.2",
+    (
+        get(),
+        failed(
+            "RuntimeError: on purpose",
+            note="WSGI0174",
+            reason="Internal Server Error",
+            body=re.compile("(?s).*Internal Server Error.*"),
+        ),
+    ),
+)
 def exception(environ, start_response):
     raise RuntimeError("on purpose")
 
 
-@row("an exception after start_response is a 500 as well", "compat 7.2", (get(), failed("RuntimeError: on purpose", note="WSGI0174")))
+@row(
+    "an exception after start_response is a 500 as well",
+    "compat 7.2",
+    (get(), failed("RuntimeError: on purpose", note="WSGI0174")),
+)
 def exception_after_start(environ, start_response):
     start_response("200 OK", [("X-Leaked", "yes")])
     raise RuntimeError("on purpose")
@@ -460,21 +570,34 @@ def exception_after_start(environ, start_response):
 CUT = "RFC 9112, 8; RFC 9113, 8.1.1; design 4"
 
 
-@row("an exception midway is visible: no last chunk, a stream reset", CUT, (get(), Expect(200, body=b"a part", whole=False, log=failed("on purpose").log)))
+@row(
+    "an exception midway is visible: no last chunk, a stream reset",
+    CUT,
+    (get(), Expect(200, body=b"a part", whole=False, log=failed("on purpose").log)),
+)
 def midway(environ, start_response):
     start_response("200 OK", PLAIN)
     yield b"a part"
     raise RuntimeError("on purpose")
 
 
-@row("an exception midway leaves fewer bytes than announced", CUT, (get(), Expect(200, headers={"Content-Length": "100"}, body=b"a part", whole=False)))
+@row(
+    "an exception midway leaves fewer bytes than announced",
+    CUT,
+    (get(), Expect(200, headers={"Content-Length": "100"}, body=b"a part", whole=False)),
+)
 def midway_of_length(environ, start_response):
     start_response("200 OK", [*PLAIN, ("Content-Length", "100")])
     yield b"a part"
     raise RuntimeError("on purpose")
 
 
-@row("a worker killed midway is visible", CUT, (get(), Expect(200, body=b"a part", whole=False)), group="mortal")
+@row(
+    "a worker killed midway is visible",
+    CUT,
+    (get(), Expect(200, body=b"a part", whole=False)),
+    group="mortal",
+)
 def killed_midway(environ, start_response):
     import os
 
@@ -483,7 +606,12 @@ def killed_midway(environ, start_response):
     os.kill(os.getpid(), 9)
 
 
-@row("a worker killed midway leaves fewer bytes than announced", CUT, (get(), Expect(200, body=b"a part", whole=False)), group="mortal")
+@row(
+    "a worker killed midway leaves fewer bytes than announced",
+    CUT,
+    (get(), Expect(200, body=b"a part", whole=False)),
+    group="mortal",
+)
 def killed_midway_of_length(environ, start_response):
     import os
 

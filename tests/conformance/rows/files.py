@@ -34,7 +34,13 @@ def served(environ, start_response, filelike, *size, headers=()):
 WHOLE = Expect(200, headers={"Content-Length": SIZE}, body=CONTENT)
 
 
-@row("a file is sent whole, with its length", FILES, (get(), WHOLE), (get(), WHOLE), (head(), Expect(200, headers={"Content-Length": SIZE}, body=b"")))
+@row(
+    "a file is sent whole, with its length",
+    FILES,
+    (get(), WHOLE),
+    (get(), WHOLE),
+    (head(), Expect(200, headers={"Content-Length": SIZE}, body=b"")),
+)
 def file_whole(environ, start_response):
     return served(environ, start_response, file_with())
 
@@ -49,7 +55,11 @@ def file_empty(environ, start_response):
     return served(environ, start_response, file_with(b""))
 
 
-@row("a file is sent from where it stands", FILES, (get(), Expect(200, headers={"Content-Length": str(len(CONTENT) - 1000)}, body=CONTENT[1000:])))
+@row(
+    "a file is sent from where it stands",
+    FILES,
+    (get(), Expect(200, headers={"Content-Length": str(len(CONTENT) - 1000)}, body=CONTENT[1000:])),
+)
 def file_offset(environ, start_response):
     file = file_with()
     file.seek(1000)
@@ -63,19 +73,32 @@ def file_read_before(environ, start_response):
     return served(environ, start_response, file)
 
 
-@row("a file at its end is an empty body", FILES, (get(), Expect(200, headers={"Content-Length": "0"}, body=b"")))
+@row(
+    "a file at its end is an empty body",
+    FILES,
+    (get(), Expect(200, headers={"Content-Length": "0"}, body=b"")),
+)
 def file_at_end(environ, start_response):
     file = file_with()
     file.seek(0, os.SEEK_END)
     return served(environ, start_response, file)
 
 
-@row("a smaller Content-Length sends so much", FILES, (get(), Expect(200, headers={"Content-Length": "5000"}, body=CONTENT[:5000])), (get(), Expect(200, body=CONTENT[:5000])))
+@row(
+    "a smaller Content-Length sends so much",
+    FILES,
+    (get(), Expect(200, headers={"Content-Length": "5000"}, body=CONTENT[:5000])),
+    (get(), Expect(200, body=CONTENT[:5000])),
+)
 def file_length_smaller(environ, start_response):
     return served(environ, start_response, file_with(), headers=[("Content-Length", "5000")])
 
 
-@row("offset and Content-Length go together", FILES, (get(), Expect(200, headers={"Content-Length": "5000"}, body=CONTENT[100:5100])))
+@row(
+    "offset and Content-Length go together",
+    FILES,
+    (get(), Expect(200, headers={"Content-Length": "5000"}, body=CONTENT[100:5100])),
+)
 def file_offset_length(environ, start_response):
     file = file_with()
     file.seek(100)
@@ -140,7 +163,11 @@ def file_subclass(environ, start_response):
     return Telling(file_with())
 
 
-@row("the wrapper closes the file once it is sent", FILES, (get(), Expect(200, body=CONTENT, marks={"closed": "1"})))
+@row(
+    "the wrapper closes the file once it is sent",
+    FILES,
+    (get(), Expect(200, body=CONTENT, marks={"closed": "1"})),
+)
 def file_close(environ, start_response):
     class Closing:
         def __init__(self):
@@ -176,7 +203,9 @@ def file_attributes(environ, start_response):
     return report(start_response, [one.filelike is file, one.blksize, callable(one.close), other.blksize])
 
 
-@row("a wrapper that middleware passes on block by block is a body", FILES, (get(), Expect(200, body=CONTENT)))
+@row(
+    "a wrapper that middleware passes on block by block is a body", FILES, (get(), Expect(200, body=CONTENT))
+)
 def file_passed_on(environ, start_response):
     yield from served(environ, start_response, file_with())
 
@@ -200,7 +229,11 @@ def ranged(slug, sentence, asked, expect, headers=(), more=()):
 
 def part(first, last):
     """206 with these bytes."""
-    return Expect(206, headers={"Content-Range": f"bytes {first}-{last}/{SIZE}", "Content-Length": str(last - first + 1)}, body=CONTENT[first : last + 1])
+    return Expect(
+        206,
+        headers={"Content-Range": f"bytes {first}-{last}/{SIZE}", "Content-Length": str(last - first + 1)},
+        body=CONTENT[first : last + 1],
+    )
 
 
 END = len(CONTENT) - 1
@@ -211,18 +244,45 @@ ranged("open", "to its end", "bytes=102000-", part(102000, END))
 ranged("suffix", "or its last bytes", "bytes=-100", part(END - 99, END))
 ranged("beyond", "a range beyond the end is a 416", f"bytes={len(CONTENT)}-", Expect(416))
 ranged("unknown", "a unit nobody knows is not a range", "lines=1-2", WHOLE)
-ranged("if-same", "If-Range with the same tag keeps the range", "bytes=0-9", part(0, 9), headers=TAG, more=[("If-Range", '"v1"')])
-ranged("if-other", "with another it is the whole file", "bytes=0-9", WHOLE, headers=TAG, more=[("If-Range", '"v0"')])
+ranged(
+    "if-same",
+    "If-Range with the same tag keeps the range",
+    "bytes=0-9",
+    part(0, 9),
+    headers=TAG,
+    more=[("If-Range", '"v1"')],
+)
+ranged(
+    "if-other",
+    "with another it is the whole file",
+    "bytes=0-9",
+    WHOLE,
+    headers=TAG,
+    more=[("If-Range", '"v0"')],
+)
 
 
-@row("a range of what is no file is not cut out", RANGES, (get("", ("Range", "bytes=0-1")), Expect(200, body=b"0123456789")))
+@row(
+    "a range of what is no file is not cut out",
+    RANGES,
+    (get("", ("Range", "bytes=0-1")), Expect(200, body=b"0123456789")),
+)
 def range_of_blocks(environ, start_response):
     return text(start_response, b"0123456789")
 
 
-@row("an application that answers 206 itself is left alone", RANGES, (get("", ("Range", "bytes=2-4")), Expect(206, headers={"Content-Range": "bytes 2-4/10"}, body=b"234")))
+@row(
+    "an application that answers 206 itself is left alone",
+    RANGES,
+    (get("", ("Range", "bytes=2-4")), Expect(206, headers={"Content-Range": "bytes 2-4/10"}, body=b"234")),
+)
 def range_by_application(environ, start_response):
-    return text(start_response, b"234", status="206 Partial Content", headers=[("Content-Range", "bytes 2-4/10"), ("Content-Length", "3")])
+    return text(
+        start_response,
+        b"234",
+        status="206 Partial Content",
+        headers=[("Content-Range", "bytes 2-4/10"), ("Content-Length", "3")],
+    )
 
 
 # --- Whose file ------------------------------------------------------------------------------------
@@ -240,6 +300,13 @@ def owned(scene):
 GAMES = (5, 60)
 
 
-@row("a file that only the application's user may read is sent", FILES, (get(), WHOLE), play=owned, group="games", root=True)
+@row(
+    "a file that only the application's user may read is sent",
+    FILES,
+    (get(), WHOLE),
+    play=owned,
+    group="games",
+    root=True,
+)
 def file_of_another(environ, start_response):
     return served(environ, start_response, Path(environ["conformance.markers"], "for-games").open("rb"))

@@ -35,31 +35,64 @@ bad_headers("headers-lf-name", "a name with LF is refused", [("X-A\nX-Leaked", "
 bad_headers("headers-nul-name", "a name with NUL is refused", [("X-A\0", "yes")], "ValueError")
 bad_headers("headers-cr-value", "a value with CR is refused", [("X-A", "a\rX-Leaked: yes")], "ValueError")
 bad_headers("headers-lf-value", "a value with LF is refused", [("X-A", "a\nX-Leaked: yes")], "ValueError")
-bad_headers("headers-crlf-value", "a value with CR LF is refused", [("X-A", "a\r\nX-Leaked: yes")], "ValueError")
+bad_headers(
+    "headers-crlf-value", "a value with CR LF is refused", [("X-A", "a\r\nX-Leaked: yes")], "ValueError"
+)
 bad_headers("headers-nul-value", "a value with NUL is refused", [("X-A", "a\0b")], "ValueError")
-bad_headers("headers-not-latin", "a value beyond latin-1 is refused", [("X-A", "\u20ac")], "UnicodeEncodeError")
+bad_headers(
+    "headers-not-latin", "a value beyond latin-1 is refused", [("X-A", "\u20ac")], "UnicodeEncodeError"
+)
 bad_headers("headers-not-latin-name", "a name beyond latin-1 is refused", [("X-\u20ac", "a")], "Error")
-bad_headers("headers-length-word", "a Content-Length that is no number is refused", [("Content-Length", "many")], "ValueError")
-bad_headers("headers-length-negative", "a negative Content-Length is refused", [("Content-Length", "-1")], "ValueError")
+bad_headers(
+    "headers-length-word",
+    "a Content-Length that is no number is refused",
+    [("Content-Length", "many")],
+    "ValueError",
+)
+bad_headers(
+    "headers-length-negative",
+    "a negative Content-Length is refused",
+    [("Content-Length", "-1")],
+    "ValueError",
+)
 
 
-@row("headers of the same name stay separate", "compat 10.10", (get(), Expect(headers={"X-Many": ["one", "two", "three"]})), valid=True)
+@row(
+    "headers of the same name stay separate",
+    "compat 10.10",
+    (get(), Expect(headers={"X-Many": ["one", "two", "three"]})),
+    valid=True,
+)
 def duplicates_separate(environ, start_response):
     return text(start_response, b"x", headers=[("X-Many", "one"), ("X-Many", "two"), ("X-Many", "three")])
 
 
-@row("Set-Cookie comes twice", "RFC 6265, 3", (get(), Expect(headers={"Set-Cookie": ["a=1; Path=/", "b=2, 3"]})), valid=True)
+@row(
+    "Set-Cookie comes twice",
+    "RFC 6265, 3",
+    (get(), Expect(headers={"Set-Cookie": ["a=1; Path=/", "b=2, 3"]})),
+    valid=True,
+)
 def cookies_twice(environ, start_response):
     return text(start_response, b"x", headers=[("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2, 3")])
 
 
-@row("WWW-Authenticate comes twice", "compat 4.4", (get(), Expect(401, headers={"WWW-Authenticate": ['Basic realm="a"', "Bearer"]}, body=b"who?")), valid=True)
+@row(
+    "WWW-Authenticate comes twice",
+    "compat 4.4",
+    (get(), Expect(401, headers={"WWW-Authenticate": ['Basic realm="a"', "Bearer"]}, body=b"who?")),
+    valid=True,
+)
 def challenges_twice(environ, start_response):
     headers = [("WWW-Authenticate", 'Basic realm="a"'), ("WWW-Authenticate", "Bearer")]
     return text(start_response, b"who?", status="401 Unauthorized", headers=headers)
 
 
-@row("Link keeps what each line says", "compat 10.10", (get(), Expect(headers={"Link": ["<a>; rel=x", "<b>; rel=y"]})))
+@row(
+    "Link keeps what each line says",
+    "compat 10.10",
+    (get(), Expect(headers={"Link": ["<a>; rel=x", "<b>; rel=y"]})),
+)
 def links_twice(environ, start_response):
     return text(start_response, b"x", headers=[("Link", "<a>; rel=x"), ("Link", "<b>; rel=y")])
 
@@ -67,7 +100,11 @@ def links_twice(environ, start_response):
 EVERY = "".join(chr(code) for code in range(0xA0, 0x100))
 
 
-@row("every printable character of latin-1 survives in a value", "PEP 3333, Unicode Issues", (get(), Expect(headers={"X-Latin": EVERY})))
+@row(
+    "every printable character of latin-1 survives in a value",
+    "PEP 3333, Unicode Issues",
+    (get(), Expect(headers={"X-Latin": EVERY})),
+)
 def latin_value(environ, start_response):
     return text(start_response, b"x", headers=[("X-Latin", EVERY)])
 
@@ -126,13 +163,21 @@ for pair in HOP_BY_HOP:
     hop_by_hop(*pair)
 
 
-@row("the type in Content-Type is lower-cased, its parameters are left", "compat 4.4", (get(), Expect(headers={"Content-Type": "text/html; Charset=UTF-8"})))
+@row(
+    "the type in Content-Type is lower-cased, its parameters are left",
+    "compat 4.4",
+    (get(), Expect(headers={"Content-Type": "text/html; Charset=UTF-8"})),
+)
 def type_lowered(environ, start_response):
     start_response("200 OK", [("Content-Type", "TEXT/Html; Charset=UTF-8")])
     return [b"x"]
 
 
-@row("a response without Content-Type gets none", "PEP 3333, The start_response() Callable", (get(), Expect(absent=("Content-Type",), body=b"x")))
+@row(
+    "a response without Content-Type gets none",
+    "PEP 3333, The start_response() Callable",
+    (get(), Expect(absent=("Content-Type",), body=b"x")),
+)
 def type_missing(environ, start_response):
     start_response("200 OK", [])
     return [b"x"]
@@ -142,7 +187,11 @@ DATE = "Tue, 01 Jan 2030 00:00:00 GMT"
 GMT = re.compile(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
 
 
-@row("a Last-Modified of the past is kept", "compat 4.4", (get(), Expect(headers={"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT"})))
+@row(
+    "a Last-Modified of the past is kept",
+    "compat 4.4",
+    (get(), Expect(headers={"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT"})),
+)
 def modified_past(environ, start_response):
     return text(start_response, b"x", headers=[("Last-Modified", "Sat, 01 Jan 2000 00:00:00 GMT")])
 
@@ -150,7 +199,13 @@ def modified_past(environ, start_response):
 @row(
     "a Last-Modified in the future is brought back to the present",
     "RFC 9110, 8.8.2.1; compat 4.4",
-    (get(), Expect(headers={"Last-Modified": GMT}, also=lambda r: "in the future" if "2999" in str(r.all("Last-Modified")) else None)),
+    (
+        get(),
+        Expect(
+            headers={"Last-Modified": GMT},
+            also=lambda r: "in the future" if "2999" in str(r.all("Last-Modified")) else None,
+        ),
+    ),
 )
 def modified_future(environ, start_response):
     return text(start_response, b"x", headers=[("Last-Modified", "Tue, 01 Jan 2999 00:00:00 GMT")])
@@ -161,6 +216,10 @@ def date_set(environ, start_response):
     return text(start_response, b"x", headers=[("Date", DATE)])
 
 
-@row("there is one Server, which is httpd's", "RFC 9110, 10.2.4", (get(), Expect(headers={"Server": re.compile("Apache/2.*")})))
+@row(
+    "there is one Server, which is httpd's",
+    "RFC 9110, 10.2.4",
+    (get(), Expect(headers={"Server": re.compile("Apache/2.*")})),
+)
 def server_set(environ, start_response):
     return text(start_response, b"x", headers=[("Server", "elsewhere")])

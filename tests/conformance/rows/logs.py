@@ -23,7 +23,15 @@ def told(start_response):
     return text(start_response, b"told")
 
 
-@tells("log-errors", "wsgi.errors ends in the log of the virtual host", "written to errors", "first line", "second line", "third of writelines", valid=True)
+@tells(
+    "log-errors",
+    "wsgi.errors ends in the log of the virtual host",
+    "written to errors",
+    "first line",
+    "second line",
+    "third of writelines",
+    valid=True,
+)
 def errors(environ, start_response):
     stream = environ["wsgi.errors"]
     stream.write("written to errors\n")
@@ -56,7 +64,9 @@ def warned(environ, start_response):
 def stream_handler(environ, start_response):
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
-    record = logging.makeLogRecord({"name": "conformance", "levelname": "ERROR", "msg": "handled by a stream"})
+    record = logging.makeLogRecord(
+        {"name": "conformance", "levelname": "ERROR", "msg": "handled by a stream"}
+    )
     handler.handle(record)
     return told(start_response)
 
@@ -64,7 +74,12 @@ def stream_handler(environ, start_response):
 def log_handler(python_level, level):
     """A row for one level of mod_wsgi.LogHandler."""
 
-    @tells(f"log-handler-{logging.getLevelName(python_level).lower()}", f"mod_wsgi.LogHandler tells level {python_level} as {level}", "handled as a level", level=level)
+    @tells(
+        f"log-handler-{logging.getLevelName(python_level).lower()}",
+        f"mod_wsgi.LogHandler tells level {python_level} as {level}",
+        "handled as a level",
+        level=level,
+    )
     def application(environ, start_response):
         import mod_wsgi
 
@@ -112,7 +127,11 @@ def nul(environ, start_response):
     return told(start_response)
 
 
-@tells("log-control", "control characters and bytes are shown, not sent to a terminal", "bell \\x07 escape \\x1b[31m end")
+@tells(
+    "log-control",
+    "control characters and bytes are shown, not sent to a terminal",
+    "bell \\x07 escape \\x1b[31m end",
+)
 def control(environ, start_response):
     environ["wsgi.errors"].write("bell \x07 escape \x1b[31m end\n")
     return told(start_response)

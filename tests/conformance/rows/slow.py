@@ -28,7 +28,13 @@ def slow_body(scene):
     scene.compare(Expect(200, body=BODY, interim=(100,)), stream.reply())
 
 
-@row("a client that sends its body in drips holds no thread of its group", "design 4", play=slow_body, protocols=CHUNKED + FRAMED, group="single")
+@row(
+    "a client that sends its body in drips holds no thread of its group",
+    "design 4",
+    play=slow_body,
+    protocols=CHUNKED + FRAMED,
+    group="single",
+)
 def dripping_in(environ, start_response):
     if environ["PATH_INFO"].endswith("/quick"):
         return text(start_response, b"quick")
@@ -45,7 +51,13 @@ def slow_reader(scene):
     scene.compare(Expect(200, body=LARGE), stream.reply())
 
 
-@row("a client that reads its response in drips holds no thread of its group", "design 4", play=slow_reader, protocols=(HTTP_1_0, HTTP_1_1, *FRAMED), group="single")
+@row(
+    "a client that reads its response in drips holds no thread of its group",
+    "design 4",
+    play=slow_reader,
+    protocols=(HTTP_1_0, HTTP_1_1, *FRAMED),
+    group="single",
+)
 def dripping_out(environ, start_response):
     if environ["PATH_INFO"].endswith("/quick"):
         return text(start_response, b"quick")

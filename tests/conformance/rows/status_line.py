@@ -14,7 +14,12 @@ def reason_kept(environ, start_response):
     return text(start_response, b"x", status="201 Created")
 
 
-@row("a reason phrase of one's own is kept", START, (get(), Expect(404, reason="Gone Fishing", body=b"x")), valid=True)
+@row(
+    "a reason phrase of one's own is kept",
+    START,
+    (get(), Expect(404, reason="Gone Fishing", body=b"x")),
+    valid=True,
+)
 def reason_own(environ, start_response):
     return text(start_response, b"x", status="404 Gone Fishing")
 
@@ -29,7 +34,11 @@ def status_bare(environ, start_response):
     return text(start_response, b"bare", status="200")
 
 
-@row("a reason phrase may have latin-1 characters", START, (get(), Expect(200, reason="Tr\xe8s bien", body=b"x")))
+@row(
+    "a reason phrase may have latin-1 characters",
+    START,
+    (get(), Expect(200, reason="Tr\xe8s bien", body=b"x")),
+)
 def reason_latin(environ, start_response):
     return text(start_response, b"x", status="200 Tr\xe8s bien")
 
@@ -37,7 +46,12 @@ def reason_latin(environ, start_response):
 def bad_status(slug, status, told, note="WSGI0174"):
     """A row for a status that is none: a 500, and nothing of the status reaches the client."""
 
-    @row(f"the status {status!r} is refused", START, (get(), failed(told, reason="Internal Server Error", note=note)), slug=slug)
+    @row(
+        f"the status {status!r} is refused",
+        START,
+        (get(), failed(told, reason="Internal Server Error", note=note)),
+        slug=slug,
+    )
     def application(environ, start_response):
         return text(start_response, b"leaked", status=status, headers=[("X-Leaked", "yes")])
 
@@ -56,12 +70,22 @@ bad_status("status-int", 200, "TypeError")
 bad_status("status-not-latin", "200 \u20ac", "UnicodeEncodeError")
 
 
-@row("204 has no body and no length", "RFC 9110, 15.3.5", (get(), Expect(204, body=b"", absent=("Content-Length", "Transfer-Encoding"))), (get(), Expect(204)))
+@row(
+    "204 has no body and no length",
+    "RFC 9110, 15.3.5",
+    (get(), Expect(204, body=b"", absent=("Content-Length", "Transfer-Encoding"))),
+    (get(), Expect(204)),
+)
 def no_content(environ, start_response):
     return text(start_response, b"not to be sent", status="204 No Content")
 
 
-@row("304 has no body", "RFC 9110, 15.4.5", (get(), Expect(304, body=b"", headers={"ETag": '"1"'})), (get(), Expect(304)))
+@row(
+    "304 has no body",
+    "RFC 9110, 15.4.5",
+    (get(), Expect(304, body=b"", headers={"ETag": '"1"'})),
+    (get(), Expect(304)),
+)
 def not_modified(environ, start_response):
     start_response("304 Not Modified", [("ETag", '"1"')])
     return [b"not to be sent"]
@@ -124,25 +148,44 @@ def exc_info_raises(environ, start_response):
     return [":".join(given).encode()]
 
 
-@row("exc_info may be None and must be a tuple otherwise", "compat 4.4", (get(), Expect(json=["TypeError", None])))
+@row(
+    "exc_info may be None and must be a tuple otherwise",
+    "compat 4.4",
+    (get(), Expect(json=["TypeError", None])),
+)
 def exc_info_type(environ, start_response):
     headers = [("Content-Type", "application/json")]
     seen = [raised(start_response, "200 OK", headers, wrong)[0] for wrong in (5, None)]
     return report(start_response, seen)
 
 
-@row("start_response takes no keyword beyond the three it has", START, (get(), Expect(json=["TypeError", "TypeError"])))
+@row(
+    "start_response takes no keyword beyond the three it has",
+    START,
+    (get(), Expect(json=["TypeError", "TypeError"])),
+)
 def start_arguments(environ, start_response):
     return report(start_response, [raised(start_response)[0], raised(start_response, "200 OK")[0]])
 
 
-@row("HEAD gets the headers and no body", "RFC 9110, 9.3.2", (head(), Expect(200, headers={"Content-Length": "5"}, body=b"")), (head(), Expect(200, body=b"")), valid=True)
+@row(
+    "HEAD gets the headers and no body",
+    "RFC 9110, 9.3.2",
+    (head(), Expect(200, headers={"Content-Length": "5"}, body=b"")),
+    (head(), Expect(200, body=b"")),
+    valid=True,
+)
 def head_has_no_body(environ, start_response):
     body = b"" if environ["REQUEST_METHOD"] == "HEAD" else b"hello"
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [body]
 
 
-@row("what an application sends to HEAD all the same is dropped", "RFC 9110, 9.3.2; compat 4.4", (head(), Expect(200, headers={"Content-Length": "5"}, body=b"")), (get(), Expect(200, body=b"hello")))
+@row(
+    "what an application sends to HEAD all the same is dropped",
+    "RFC 9110, 9.3.2; compat 4.4",
+    (head(), Expect(200, headers={"Content-Length": "5"}, body=b"")),
+    (get(), Expect(200, body=b"hello")),
+)
 def head_body_dropped(environ, start_response):
     return text(start_response, b"hello", headers=[("Content-Length", "5")])
