@@ -56,8 +56,15 @@ have() {
     clippy) cargo clippy --version >/dev/null 2>&1 ;;
     binutils) command -v readelf >/dev/null && command -v nm >/dev/null ;;
     mime-types) [ -e /etc/mime.types ] ;;
+    openssl) command -v openssl >/dev/null ;;
+    httpd-modules) have_module mod_ssl && have_module mod_http2 ;;
     *) die "no such need: $1" ;;
     esac
+}
+
+# have_module NAME: has httpd this module?
+have_module() {
+    [ -n "$(look_for "$1.so" /usr/lib/apache2/modules /usr/lib64/httpd/modules /usr/local/apache2/modules)" ]
 }
 
 # bindgen loads libclang and reads the headers that belong to it.
@@ -102,6 +109,9 @@ packages_for() {
     *:binutils) echo binutils ;;
     debian:mime-types) echo media-types ;;
     fedora:mime-types) echo mailcap ;;
+    *:openssl) echo openssl ;;
+    debian:httpd-modules) echo apache2-bin ;;
+    fedora:httpd-modules) echo mod_ssl mod_http2 ;;
     esac
 }
 
@@ -109,7 +119,7 @@ needs_of() {
     case $1 in
     build) echo cargo compiler httpd-headers libclang python ;;
     serve) echo httpd python mime-types ;;
-    test) echo httpd python python-venv mime-types binutils rustfmt clippy ;;
+    test) echo httpd httpd-modules python python-venv mime-types binutils openssl rustfmt clippy ;;
     fuzz) echo cargo compiler c++-compiler httpd-headers libclang ;; # libFuzzer is C++
     *) die "no such set of needs: $1" ;;
     esac

@@ -90,13 +90,18 @@ static int divert(void *r_)
     return status;
 }
 
+/* What follows the head of an answer to HEAD is for nobody, and mod_http2 would send it. */
+static int is_unseen(request_rec *r)
+{
+    return r->header_only && wsgid_request_of(r)->begun;
+}
+
 static void append(void *r_, const char *bytes, size_t length)
 {
     request_rec *r = r_;
     apr_bucket_brigade *bb = wsgid_request_of(r)->output;
 
-    /* What follows the head of an answer to HEAD is for nobody, and mod_http2 would send it. */
-    if (r->header_only && wsgid_request_of(r)->begun)
+    if (is_unseen(r))
         return;
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_transient_create(bytes, length, r->connection->bucket_alloc));
 }
@@ -133,6 +138,10 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
     apr_status_t status;
     apr_bucket *bucket;
 
+    if (is_unseen(r)) {
+        close(descriptor);
+        return 1;
+    }
     if (core->enable_sendfile == ENABLE_SENDFILE_ON)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     /*
@@ -205,15 +214,22 @@ static int pass(void *r_)
     return pass_with(r, apr_bucket_flush_create(r->connection->bucket_alloc));
 }
 
-/* A body that nobody wanted is read, and dropped, by httpd: a client that is still sending it need not
- * wait for its answer until then. */
+/*
+ * A body that nobody wanted is read, and dropped, by httpd: a client that is still sending it need not
+ * wait for its answer until then. With HTTP/2 that has to be before the end, at which mod_http2 resets a
+ * stream whose client is still sending; not every client looks at an answer whose stream was reset.
+ */
 static int finish(void *r_)
 {
     request_rec *r = r_;
     const wsgid_request *request = wsgid_request_of(r);
 
-    if (request->has_body && !request->body_ended && !pass(r_))
-        return 0;
+    if (request->has_body && !request->body_ended) {
+        if (!pass(r_))
+            return 0;
+        if (r->connection->master && !r->expecting_100)
+            ap_discard_request_body(r);
+    }
     return pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc));
 }
 

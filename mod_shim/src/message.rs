@@ -84,7 +84,7 @@ messages! {
     /// The worker broke the protocol.
     PROTOCOL = 147, 502;
     /// Nobody declared the process group.
-    UNKNOWN_GROUP = 150, 500;
+    UNKNOWN_GROUP = 151, 500;
     /// The process group is another virtual host's.
     FOREIGN_GROUP = 152, 500;
     /// The application raised an exception, or broke PEP 3333.

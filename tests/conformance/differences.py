@@ -75,11 +75,6 @@ DIFFERENCES = [
         (HTTP_2,),
     ),
     Difference(
-        ("unknown-group",),
-        "tells of an unknown process group as WSGI0151.",
-        "the number says that a group can't be had, whatever the cause.",
-    ),
-    Difference(
         ("too-large",),
         "runs the application before it knows how long a chunked body is.",
         "what is too large is refused before the application runs.",

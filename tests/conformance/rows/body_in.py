@@ -421,6 +421,17 @@ def refused_unread(environ, start_response):
 
 
 @row(
+    "a large body that is refused unread leaves the connection usable or closed, also where nothing is read ahead",
+    "RFC 9112, 9.3",
+    (post(EIGHT_MEGABYTES), Expect(403, body=b"no")),
+    (get(), Expect(403, body=b"no")),
+    group="unbuffered",
+)
+def unbuffered_refused_unread(environ, start_response):
+    return text(start_response, b"no", status="403 Forbidden", headers=[("Content-Length", "2")])
+
+
+@row(
     "a small body that is not read leaves the connection usable",
     "RFC 9112, 9.3",
     (post(b"x" * 3000), Expect(200, body=b"unread")),

@@ -85,7 +85,7 @@ bare_row(
 @row(
     "an unknown process group is a 500 that names it",
     MAP,
-    (get(), failed("nosuch", note="WSGI0150")),
+    (get(), failed("nosuch", note="WSGI0151")),
     config="WSGIProcessGroup nosuch",
 )
 def unknown_group(environ, start_response):
