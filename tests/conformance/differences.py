@@ -79,6 +79,7 @@ DIFFERENCES = [
         "runs the application before it knows how long a chunked body is.",
         "what is too large is refused before the application runs.",
         (HTTP_1_1,),
+        always=False,
     ),
     # --- Responses ---------------------------------------------------------------------------------
     Difference(

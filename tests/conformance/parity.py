@@ -28,7 +28,8 @@ class Verdict:
     def __str__(self):
         lines = [f"== mod_wsgi over {self.protocol}"]
         for difference, slugs in self.listed:
-            lines.append(f"{', '.join(slugs)}: {difference.theirs} Here: {difference.why}")
+            rows = ", ".join(slugs) or f"{', '.join(difference.rows)} (not this time)"
+            lines.append(f"{rows}: {difference.theirs} Here: {difference.why}")
         for result in self.unlisted:
             told = "; ".join(str(mismatch) for mismatch in result.mismatches)
             lines.append(f"NOT LISTED {result.slug}: {result.sentence}: {told}")
