@@ -78,6 +78,7 @@ fn crowd(mpm: Mpm, group: &str, clients: usize, mebibytes: usize) {
         .run();
     let alone = ping(&stack);
     let before = memory(&stack);
+    let begun = Instant::now();
     let mut readers: Vec<Connection> = (0..clients).map(|_| stalled_reader(&stack, mebibytes)).collect();
     let uploaders: Vec<Connection> =
         (0..clients).map(|_| stalled_uploader(&stack, mebibytes * MIB)).collect();
@@ -86,11 +87,13 @@ fn crowd(mpm: Mpm, group: &str, clients: usize, mebibytes: usize) {
         assert_eq!(reader.head_reply().unwrap().status, 200);
     }
     until("every answer to be off the workers", || claimed(&stack) == 0);
+    let settled = begun.elapsed();
     let beside = ping(&stack);
     let after = memory(&stack);
     let grown = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
     eprintln!(
-        "{clients} stalled readers and {clients} stalled uploaders of {mebibytes} MiB: ping {beside:?} (alone {alone:?}), \
+        "{clients} stalled readers and {clients} stalled uploaders of {mebibytes} MiB: taken in after {settled:?}, then \
+         ping {beside:?} (alone {alone:?}), \
          httpd grew by {} KiB, the workers by {} KiB",
         grown.0 / 1024,
         grown.1 / 1024
