@@ -5,15 +5,20 @@ import time
 from .compare import Mismatch, matches, shown
 
 PAUSE = 0.002
+NUDGES = 0.1
 
 
-def eventually(patience, probe):
-    """The probe's first true answer; its last one when patience has ended."""
-    end = time.monotonic() + patience
+def eventually(patience, probe, nudge=None):
+    """The probe's first true answer; its last one when patience has ended. A nudge now and then may help."""
+    begun = nudged = time.monotonic()
     while True:
         answer = probe()
-        if answer or time.monotonic() > end:
+        now = time.monotonic()
+        if answer or now > begun + patience:
             return answer
+        if nudge and now > nudged + NUDGES:
+            nudge()
+            nudged = now
         time.sleep(PAUSE)
 
 
@@ -29,12 +34,12 @@ class Traces:
         """What the error log has got since."""
         return since(self.setting.error_log, self.log_start)
 
-    def mismatches(self, expect):
-        """What is missing, after looking for a while."""
+    def mismatches(self, expect, nudge=None):
+        """What is missing, after looking for a while; httpd may need a nudge to write its access log."""
         found = [self.line(line) for line in expect.log]
         found += [self.mark(name, content) for name, content in expect.marks.items()]
         if expect.note is not None:
-            found.append(self.note(expect.note))
+            found.append(self.note(expect.note, nudge))
         return [mismatch for mismatch in found if mismatch]
 
     def line(self, wanted):
@@ -48,9 +53,9 @@ class Traces:
             return None
         return Mismatch("log", f"a line with {need}", repr(self.log()[-1500:]))
 
-    def note(self, wanted):
+    def note(self, wanted, nudge=None):
         """The note wsgi-error."""
-        line = eventually(self.setting.trace_patience, self.trace)
+        line = eventually(self.setting.trace_patience, self.trace, nudge)
         got = line.split(" ")[2] if line else "no line in the access log"
         return None if got == (wanted or "-") else Mismatch("note", wanted or "-", got)
 

@@ -32,7 +32,7 @@ fn relay(end: u8, passes: u8, riders: u8, gone: u8, words: &[Vec<u8>]) -> Vec<u8
 fn relays() -> Vec<Named> {
     let head = framed(Kind::ResponseHead, &response_head(200, b"OK"));
     let (chunk, end) = (framed(Kind::Chunk, b"hello"), framed(Kind::End, b""));
-    let log = Log { level: Level::Warning, text: "careful".into() }.frame();
+    let log = Log { level: Level::Warning, text: "careful".into(), site: None }.frame();
     let wanted = BodyWanted { max: 100 }.frame();
     let file = File { offset: 1, length: 2 }.frame();
     let beyond = File { offset: u64::MAX, length: 2 }.frame();

@@ -98,7 +98,7 @@ fn exchange() -> Vec<Payload> {
     vec![
         seed("body-wanted", &BodyWanted { max: 4096 }),
         seed("body-error", &BodyError { reason: "the client has gone".into() }),
-        seed("log", &Log { level: Level::Warning, text: "careful".into() }),
+        seed("log", &Log { level: Level::Warning, text: "careful".into(), site: None }),
         seed("file", &File { offset: 10, length: 1 << 40 }),
         seed("abort", &Abort { cause: AbortCause::Application, detail: "it raised".into() }),
     ]
