@@ -1,6 +1,7 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
 #include "apr_date.h"
+#include "apr_portable.h"
 #include "apu_version.h"
 #include "mod_core.h"
 #include "util_filter.h"
@@ -12,6 +13,7 @@ static void set_status(void *r_, int status, shim_text reason)
 {
     request_rec *r = r_;
 
+    wsgid_request_of(r)->prior_status = r->status;
     r->status = status;
     if (reason.length)
         r->status_line = apr_psprintf(r->pool, "%d %.*s", status, (int)reason.length, reason.data);
@@ -56,38 +58,64 @@ static void add_header(void *r_, shim_text name_, shim_text value_)
         apr_table_addn(r->headers_out, name, value);
 }
 
-/* A path on this server with 200: another of its resources is to answer, as for CGI (RFC 3875, 6.2.2). */
-static const char *local_redirect(const request_rec *r)
-{
-    const char *location = apr_table_get(r->headers_out, "Location");
-    return r->status == HTTP_OK && location && *location == '/' ? location : NULL;
-}
-
+/*
+ * A path on this server with 200: another of its resources is to answer, as for CGI (RFC 3875, 6.2.2).
+ * Whoever answers in place of the application finds the request as if it had said nothing: a status that
+ * is set already would pass for that of an earlier error document.
+ */
 static int diverts(void *r_)
 {
     request_rec *r = r_;
-    return local_redirect(r)
-        || (wsgid_request_of(r)->settings->error_override && ap_is_HTTP_ERROR(r->status));
+    wsgid_request *request = wsgid_request_of(r);
+    const char *location = apr_table_get(r->headers_out, "Location");
+
+    if (r->status == HTTP_OK && location && *location == '/')
+        request->redirect = location;
+    else if (request->settings->error_override && ap_is_HTTP_ERROR(r->status))
+        request->overridden = r->status;
+    else
+        return 0;
+    r->status = request->prior_status;
+    r->status_line = NULL;
+    return 1;
+}
+
+/*
+ * Reads what the application has left of the body. Who waits to be asked for it is not; then, and where it
+ * can't be read, the connection serves no other request, since that might begin anywhere.
+ */
+static void drop_body(request_rec *r)
+{
+    wsgid_request *request = wsgid_request_of(r);
+    shim_body part = SHIM_BODY_MORE;
+    char buffer[8192];
+    size_t length;
+    int status;
+
+    if (!request->has_body || request->body_ended)
+        return;
+    while (!r->expecting_100 && part == SHIM_BODY_MORE)
+        part = wsgid_read_body(r, buffer, sizeof(buffer), &length, &status);
+    if (part != SHIM_BODY_LAST)
+        r->connection->keepalive = AP_CONN_CLOSE;
 }
 
 static int divert(void *r_)
 {
     request_rec *r = r_;
-    const char *location = local_redirect(r);
-    int status = r->status;
+    const wsgid_request *request = wsgid_request_of(r);
 
-    if (location) {
-        /* Whatever the method was, and its body has been for the application. */
-        r->method = "GET";
-        r->method_number = M_GET;
-        apr_table_unset(r->headers_in, "Content-Length");
-        ap_internal_redirect_handler(location, r);
-        return OK;
-    }
-    /* httpd takes a status that is set already for the one of an earlier error document. */
-    r->status = HTTP_OK;
-    r->status_line = NULL;
-    return status;
+    if (request->redirect || r->connection->master)
+        drop_body(r);
+    if (!request->redirect)
+        return request->overridden;
+    /* Whatever the method was, and its body has been for the application. */
+    r->method = "GET";
+    r->method_number = M_GET;
+    apr_table_unset(r->headers_in, "Content-Length");
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    ap_internal_redirect_handler(request->redirect, r);
+    return OK;
 }
 
 /* What follows the head of an answer to HEAD is for nobody, and mod_http2 would send it. */
@@ -227,10 +255,24 @@ static int finish(void *r_)
     if (request->has_body && !request->body_ended) {
         if (!pass(r_))
             return 0;
-        if (r->connection->master && !r->expecting_100)
-            ap_discard_request_body(r);
+        if (r->connection->master)
+            drop_body(r);
     }
     return pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc));
+}
+
+/*
+ * HTTP/1.0 has nothing but the connection's end to tell where a response without length ends: a reset tells
+ * that it was no regular one.
+ */
+static void reset(conn_rec *c)
+{
+    static const struct linger at_once = { 1, 0 };
+    apr_os_sock_t number;
+
+    if (apr_os_sock_get(&number, ap_get_conn_socket(c)) == APR_SUCCESS)
+        setsockopt(number, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    c->aborted = 1;
 }
 
 /*
@@ -251,6 +293,8 @@ static void truncate_(void *r_)
     r->connection->keepalive = AP_CONN_CLOSE;
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
     pass_with(r, apr_bucket_eos_create(alloc));
+    if (!r->connection->master && r->proto_num < HTTP_VERSION(1, 1))
+        reset(r->connection);
 }
 
 /* Headers for errors are those that an ErrorDocument keeps. */

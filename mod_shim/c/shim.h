@@ -65,7 +65,7 @@ typedef struct {
     int (*divert)(void *r);
     /* Appends bytes without copying them: they stay valid until the next pass, finish or truncate. */
     void (*append)(void *r, const char *bytes, size_t length);
-    /* Appends a part of a file. Takes the descriptor over, whatever it returns. */
+    /* Appends a part of a file. Takes the descriptor over, whatever it returns: 0 if it can't be sent. */
     int (*append_file)(void *r, int descriptor, uint64_t offset, uint64_t length);
     /* Sends what was appended, to the client itself. */
     int (*pass)(void *r);

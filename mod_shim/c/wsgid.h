@@ -96,6 +96,9 @@ typedef struct {
     const wsgid_settings *settings;
     apr_bucket_brigade *input;
     apr_bucket_brigade *output;
+    int prior_status;     /* before the application said one */
+    const char *redirect; /* where httpd is to go in place of answering */
+    int overridden;       /* the status that httpd is to answer with, or 0 */
     int has_body;
     int body_ended;
     int has_file; /* the response, or a part of it, is a file */

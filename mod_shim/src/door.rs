@@ -23,6 +23,10 @@ pub enum BodyPart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGone;
 
+/// httpd could not take a file over; its log says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotTaken;
+
 /// One request's side of httpd.
 pub trait Door: expand::Request {
     /// Is this the address of one of the configured proxies? `None` if it is no address.
@@ -41,7 +45,7 @@ pub trait Door: expand::Request {
     /// Adds bytes to what goes out with the next pass.
     fn append(&mut self, bytes: Bytes);
     /// Adds a part of a file.
-    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone>;
+    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), NotTaken>;
     /// Sends what was appended.
     fn pass(&mut self) -> Result<(), ClientGone>;
     /// Sends what was appended; the response is whole.

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const SLOW: Duration = Duration::from_millis(10);
 /// So long after the last pass began, the thread sleeps until there is another.
 const LINGER: Duration = Duration::from_millis(200);
+/// The thread is given so long to end.
+const LEAVING: Duration = Duration::from_millis(500);
 const BELL: u64 = u64::MAX;
 
 /// The thread, if there has been work for it.
@@ -40,6 +42,7 @@ struct Running {
 struct Shared {
     epoll: Epoll,
     bell: EventFd,
+    leaving: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -49,7 +52,6 @@ struct State {
     number: u64,
     last: Instant,
     asleep: bool,
-    leaving: bool,
 }
 
 /// A part of a response that is going out.
@@ -94,9 +96,11 @@ impl Drain {
         Some(running.shared.watch(source))
     }
 
-    /// Ends the thread, at the end of the child.
+    /// Ends the thread, at the end of the child; from here on none begins.
     pub fn leave(&self) {
-        self.0.get().into_iter().flatten().for_each(Running::leave);
+        if self.0.set(None).is_err() {
+            self.0.get().into_iter().flatten().for_each(Running::leave);
+        }
     }
 }
 
@@ -106,9 +110,9 @@ impl Running {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let state =
-            State { passes: HashMap::new(), number: 0, last: Instant::now(), asleep: false, leaving: false };
-        let shared = Arc::new(Shared { epoll, bell, state: Mutex::new(state) });
+        let state = State { passes: HashMap::new(), number: 0, last: Instant::now(), asleep: false };
+        let shared =
+            Arc::new(Shared { epoll, bell, leaving: AtomicBool::new(false), state: Mutex::new(state) });
         let mut before = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
         let theirs = shared.clone();
@@ -117,11 +121,15 @@ impl Running {
         Ok(Self { shared, thread: Mutex::new(Some(thread?)) })
     }
 
+    /// Under prefork this may happen in a signal's handler, in the middle of anything: so no lock is waited
+    /// for, nor the thread for long.
     fn leave(&self) {
-        locked(&self.shared.state).leaving = true;
+        self.shared.leaving.store(true, Relaxed);
         let _ = self.shared.bell.write(1);
-        if let Some(thread) = locked(&self.thread).take() {
-            let _ = thread.join();
+        let Ok(thread) = self.thread.try_lock() else { return };
+        let end = Instant::now() + LEAVING;
+        while thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -156,59 +164,65 @@ impl Shared {
 
     fn run(&self) {
         let mut events = [EpollEvent::empty(); 64];
-        while let Some(timeout) = self.look_around() {
+        // Those that have had their turn and have more.
+        let mut busy: Vec<u64> = Vec::new();
+        while !self.leaving.load(Relaxed) {
+            let timeout = self.look_around(&mut busy);
             let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
-            for event in &events[..count] {
-                match event.data() {
+            let readable = events[..count].iter().map(EpollEvent::data);
+            let mut due: Vec<u64> = std::mem::take(&mut busy);
+            due.extend(readable);
+            for number in due {
+                match number {
                     BELL => drop(self.bell.read()),
-                    number => self.readable(number),
+                    number if self.readable(number) == Prospect::More && !busy.contains(&number) => {
+                        busy.push(number);
+                    }
+                    _ => {}
                 }
             }
         }
     }
 
-    /// Adopts the passes that have become slow; says how long to wait then, or that it is time to leave.
-    fn look_around(&self) -> Option<EpollTimeout> {
+    /// Adopts the passes that have become slow; says how long to wait then.
+    fn look_around(&self, busy: &mut Vec<u64>) -> EpollTimeout {
         let now = Instant::now();
         let (timeout, slow) = {
             let mut state = locked(&self.state);
-            if state.leaving {
-                return None;
-            }
             let fresh = |pass: &&Arc<Pass>| !pass.adopted.load(Relaxed);
             let is_slow =
                 |(_, pass): &(&u64, &Arc<Pass>)| fresh(pass) && now.duration_since(pass.since) >= SLOW;
             let slow: Vec<(u64, Arc<Pass>)> =
                 state.passes.iter().filter(is_slow).map(|(number, pass)| (*number, pass.clone())).collect();
             let waiting = state.passes.values().filter(fresh).count() > slow.len();
-            state.asleep = !waiting && now.duration_since(state.last) >= LINGER;
+            state.asleep = !waiting && busy.is_empty() && now.duration_since(state.last) >= LINGER;
             let tick = EpollTimeout::from(SLOW.as_millis() as u8);
             (if state.asleep { EpollTimeout::NONE } else { tick }, slow)
         };
-        slow.iter().for_each(|(number, pass)| self.adopt(*number, pass));
-        Some(timeout)
+        let adopted = slow.iter().filter(|(number, pass)| self.adopt(*number, pass) == Prospect::More);
+        busy.extend(adopted.map(|(number, _)| *number));
+        if busy.is_empty() { timeout } else { EpollTimeout::ZERO }
     }
 
-    fn adopt(&self, number: u64, pass: &Pass) {
-        let Some(mut source) = pass.source() else { return };
+    fn adopt(&self, number: u64, pass: &Pass) -> Prospect {
+        let Some(mut source) = pass.source() else { return Prospect::Over };
         pass.adopted.store(true, Relaxed);
-        if source.take_ahead() != Prospect::Later {
-            return;
-        }
-        if let Some(descriptor) = source.descriptor() {
+        let prospect = source.take_ahead();
+        if let Some(descriptor) = source.descriptor().filter(|_| prospect.goes_on()) {
             // If it can't be watched, the worker waits for the client, as it would without us.
             let _ = self.epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, number));
         }
+        prospect
     }
 
-    fn readable(&self, number: u64) {
-        let Some(pass) = locked(&self.state).passes.get(&number).cloned() else { return };
-        let Some(mut source) = pass.source() else { return };
-        if source.take_ahead() != Prospect::Later {
-            if let Some(descriptor) = source.descriptor() {
-                self.forget(descriptor);
-            }
+    fn readable(&self, number: u64) -> Prospect {
+        let Some(pass) = locked(&self.state).passes.get(&number).cloned() else { return Prospect::Over };
+        let Some(mut source) = pass.source() else { return Prospect::Over };
+        let prospect = source.take_ahead();
+        if let Some(descriptor) = source.descriptor().filter(|_| !prospect.goes_on()) {
+            self.forget(descriptor);
         }
+        prospect
     }
 
     fn forget(&self, descriptor: BorrowedFd<'_>) {

@@ -113,6 +113,9 @@ pub enum Fault {
     /// The worker gave up; a traceback is in the log already.
     #[error("{1}")]
     Aborted(AbortCause, String),
+    /// httpd has no room for a file.
+    #[error("The application's file could not be taken over")]
+    FileNotTaken,
     /// A spool file can't be read back.
     #[error("What was spooled can't be read: {0}")]
     Spool(std::io::Error),
@@ -152,6 +155,7 @@ impl Fault {
             Fault::Protocol { .. } => message::PROTOCOL,
             Fault::Aborted(cause, _) => of_cause(*cause),
             Fault::BodyFailed(_) => message::BODY_UNREADABLE,
+            Fault::FileNotTaken => message::FILE,
             Fault::Spool(_) => message::SPOOL,
             Fault::Precondition(what, _) => what,
         }

@@ -3,7 +3,7 @@
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
 use crate::control;
-use crate::door::{BodyPart, ClientGone, Door};
+use crate::door::{BodyPart, ClientGone, Door, NotTaken};
 use crate::draft::{Draft, Facts};
 use crate::fault::Fault;
 use crate::message::{self, Message};
@@ -505,9 +505,9 @@ impl Door for HttpdDoor<'_> {
         self.held.push(bytes);
     }
 
-    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone> {
+    fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), NotTaken> {
         let taken = call!(self.append_file(file.into_raw_fd(), offset, length) else 0);
-        if taken != 0 { Ok(()) } else { Err(ClientGone) }
+        if taken != 0 { Ok(()) } else { Err(NotTaken) }
     }
 
     fn pass(&mut self) -> Result<(), ClientGone> {

@@ -117,6 +117,8 @@ messages! {
     INTERNAL = 8012, 500;
     /// The body is larger than `LimitRequestBody` allows.
     BODY_TOO_LARGE = 8013, 413 @ Info;
+    /// httpd could not take over a file to send.
+    FILE = 8014, 500;
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use crate::body::Body;
 use crate::channel::ReceiveError;
-use crate::door::{BodyPart, Door};
+use crate::door::{BodyPart, Door, NotTaken};
 use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::source::Source;
@@ -253,7 +253,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         // No pass on its own account: the end follows at once, and httpd serves ranges only of what it
         // has in one brigade with the end.
         self.appended = false;
-        self.door.append_file(file, part.offset, part.length).map_err(|_| Stop::ClientGone)
+        self.door.append_file(file, part.offset, part.length).map_err(|NotTaken| Fault::FileNotTaken.into())
     }
 
     fn body_wanted(&mut self, payload: Bytes) -> Result<(), Stop> {
@@ -372,7 +372,7 @@ pub(crate) mod tests {
         fn append(&mut self, bytes: Bytes) {
             self.said.push(format!("+{}", String::from_utf8_lossy(&bytes)));
         }
-        fn append_file(&mut self, _: OwnedFd, offset: u64, length: u64) -> Result<(), ClientGone> {
+        fn append_file(&mut self, _: OwnedFd, offset: u64, length: u64) -> Result<(), NotTaken> {
             self.said.push(format!("+file {offset} {length}"));
             Ok(())
         }

@@ -2,12 +2,15 @@
 //! behind that the worker's connection itself. Frames come in the order in which the worker sent them.
 
 use crate::channel::{Channel, ReceiveError};
-use crate::spool::{Limits, Spool};
+use crate::spool::{Limits, Spool, alone};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wsgid_proto::bounds;
 use wsgid_proto::frame::{Frame, Kind};
+
+/// So much is taken ahead in one turn.
+const TURN: u64 = 1 << 20;
 
 /// The frames of one answer.
 #[derive(Debug)]
@@ -48,10 +51,19 @@ enum State {
 pub enum Prospect {
     /// Not now, but more may come.
     Later,
+    /// There may be more already: it is somebody else's turn.
+    More,
     /// There is no room for more.
     Full,
     /// Nothing will come.
     Over,
+}
+
+impl Prospect {
+    /// May more come?
+    pub fn goes_on(self) -> bool {
+        matches!(self, Prospect::Later | Prospect::More)
+    }
 }
 
 impl Source {
@@ -119,7 +131,7 @@ impl Source {
     fn unpack(&mut self, first: Ahead) -> Option<Frame> {
         let Ahead::Frame(frame, descriptor) = first else { return None };
         self.weight -= weight(&frame);
-        self.descriptor = descriptor;
+        self.descriptor = descriptor.or(self.descriptor.take());
         Some(frame)
     }
 
@@ -133,9 +145,10 @@ impl Source {
         self.channel()?.send(bytes)
     }
 
-    /// Takes what has come, as far as there is room.
+    /// Takes what has come, as far as there is room, and not for too long.
     pub fn take_ahead(&mut self) -> Prospect {
-        loop {
+        let mut taken = 0;
+        while taken < TURN {
             if !matches!(self.state, State::Open) {
                 return Prospect::Over;
             }
@@ -143,11 +156,15 @@ impl Source {
                 return Prospect::Full;
             }
             match self.channel().and_then(Channel::at_hand) {
-                Ok(Some(frame)) => self.put(frame),
+                Ok(Some(frame)) => {
+                    taken += weight(&frame);
+                    self.put(frame);
+                }
                 Ok(None) => return Prospect::Later,
                 Err(error) => self.state = State::Broken(error),
             }
         }
+        Prospect::More
     }
 
     fn put(&mut self, frame: Frame) {
@@ -166,7 +183,10 @@ impl Source {
             }
             _ => {
                 self.weight += weight(&frame);
-                let descriptor = self.channel.as_mut().and_then(Channel::take_descriptor);
+                // A descriptor that has come early belongs to the file behind this frame.
+                let channel = self.channel.as_mut().filter(|_| frame.kind == Kind::File);
+                let descriptor = channel.and_then(Channel::take_descriptor);
+                let frame = Frame { kind: frame.kind, payload: alone(frame.payload) };
                 self.ahead.push_back(Ahead::Frame(frame, descriptor));
             }
         }

@@ -32,6 +32,8 @@ pub struct Spool {
     /// Bytes in memory, with what their pieces cost.
     held: u64,
     file: Option<File>,
+    /// How many pieces are in the file.
+    stored: usize,
     /// Where the next bytes go in the file. It starts again from 0 when all of it has been read.
     end: u64,
 }
@@ -77,7 +79,7 @@ impl Spool {
         }
         if length > 0 {
             self.held += length + PIECE;
-            self.pieces.push_back(Piece::Held(bytes));
+            self.pieces.push_back(Piece::Held(alone(bytes)));
         }
         failed
     }
@@ -92,7 +94,10 @@ impl Spool {
         self.end += more;
         match self.pieces.back_mut() {
             Some(Piece::Stored { offset, length }) if *offset + *length == at => *length += more,
-            _ => self.pieces.push_back(Piece::Stored { offset: at, length: more }),
+            _ => {
+                self.pieces.push_back(Piece::Stored { offset: at, length: more });
+                self.stored += 1;
+            }
         }
         Ok(())
     }
@@ -135,17 +140,22 @@ impl Spool {
             None => false,
         };
         if used_up {
-            if let Some(Piece::Held(_)) = self.pieces.pop_front() {
-                self.held -= PIECE;
+            match self.pieces.pop_front() {
+                Some(Piece::Held(_)) => self.held -= PIECE,
+                _ => self.stored -= 1,
             }
         }
-        let in_file = |piece: &Piece| matches!(piece, Piece::Stored { .. });
-        if self.end > 0 && !self.pieces.iter().any(in_file) {
+        if self.end > 0 && self.stored == 0 {
             self.end = 0;
             self.file.as_ref().map_or(Ok(()), |file| file.set_len(0))?;
         }
         Ok(())
     }
+}
+
+/// The bytes without whatever else shares their memory, which would be kept along with them.
+pub fn alone(bytes: Bytes) -> Bytes {
+    if bytes.is_unique() { bytes } else { Bytes::copy_from_slice(&bytes) }
 }
 
 /// Where the files are: on a disk rather than in memory, where /tmp is on many systems.

@@ -232,3 +232,50 @@ each_mpm! {
         assert!(children.iter().all(|child| stack.httpd().children().contains(child)), "a child is gone");
     }
 }
+
+each_mpm! {
+    /// A body that nobody has read is no request, also where httpd answers in place of the application.
+    fn a_body_behind_a_local_redirect_passes_for_no_request(mpm) {
+        let stack = Stack::on(mpm)
+            .config("WSGIDaemonProcess site request-buffer-size=0\nWSGIProcessGroup site\nWSGIChunkedRequest On")
+            .app("redirecting")
+            .run();
+        let hidden = "GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut connection = stack.connect();
+        assert_eq!(connection.ask(&Request::post("/away", hidden)).expect(200).text(), "GET /there 0\n");
+        assert_eq!(connection.ask(&Request::get("/next")).expect(200).text(), "GET /next 0\n");
+        connection.send(format!(
+            "POST /away HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n",
+            hidden.len()
+        ));
+        assert_eq!(connection.reply().unwrap().expect(200).text(), "GET /there 0\n");
+        assert_eq!(connection.ask(&Request::get("/next")).expect(200).text(), "GET /next 0\n");
+    }
+
+    /// HTTP/1.0 has no chunks to leave unended: the connection is not closed in order then.
+    fn a_truncated_answer_to_http_1_0_ends_with_a_reset(mpm) {
+        let stack = Stack::on(mpm).app("closing").run();
+        let marker = stack.place.make_public_dir("markers").join("raises");
+        let mut connection = stack.connect();
+        connection.send(format!("GET /raises?{} HTTP/1.0\r\n\r\n", marker.display()));
+        let mut said = Vec::new();
+        let end = std::io::Read::read_to_end(&mut connection.writer(), &mut said);
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        connection = stack.connect();
+        connection.send(format!("GET /whole?{} HTTP/1.0\r\n\r\n", marker.display()));
+        assert!(std::io::Read::read_to_end(&mut connection.writer(), &mut said).is_ok());
+        assert!(said.ends_with(b"a part\n"));
+    }
+}
+
+/// httpd sees that the document for an error is in error itself, and stops there.
+#[test]
+fn an_error_document_that_is_overridden_as_well_does_not_go_round() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIErrorOverride On\nErrorDocument 404 /missing")
+        .app("redirecting")
+        .run();
+    let reply = stack.get("/missing").expect(404);
+    assert!(reply.text().contains("Additionally, a 404"), "{}", reply.text());
+    assert!(!stack.log("error").contains("AH00124"));
+}
