@@ -4,6 +4,7 @@ from ..ask import get, head, post
 from ..expect import Expect
 from ..table import row
 from ..within import report, text
+from .environ import AUTH
 
 LOCAL = "RFC 3875, 6.2.2; compat 4.4"
 
@@ -30,6 +31,21 @@ def local_redirect(environ, start_response):
 def local_redirect_post(environ, start_response):
     environ["wsgi.input"].read()
     return text(start_response, headers=[("Location", "/row/landing")])
+
+
+@row("what others lead to, and by whom", "compat 4.1", (get(), Expect(json=[None, None])))
+def landing_of_user(environ, start_response):
+    return report(start_response, [environ.get("REDIRECT_REMOTE_USER"), environ.get("REDIRECT_QUERY_STRING")])
+
+
+@row(
+    "where it leads, the first request's user and query are REDIRECT_ variables",
+    "compat 4.1",
+    (get("", ("Authorization", "Basic dXNlcjpzZWNyZXQ="), query="a=b"), Expect(200, json=["user", "a=b"])),
+    config=AUTH,
+)
+def local_redirect_of_user(environ, start_response):
+    return text(start_response, headers=[("Location", "/row/landing-of-user")])
 
 
 @row(
