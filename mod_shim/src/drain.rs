@@ -77,6 +77,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Once in a child, to httpd's error log, which is its stderr.
+fn complain(error: &io::Error) {
+    eprintln!(
+        "mod_wsgid: workers wait for slow clients of this process: no thread could be started: {error}"
+    );
+}
+
 impl Pass {
     /// The source, unless the pass is over: then httpd's thread has it, and may wait with it for long.
     fn source(&self) -> Option<MutexGuard<'_, Source>> {
@@ -92,7 +99,7 @@ impl Pass {
 impl Drain {
     /// A part of this response is about to go out. Without a thread, the worker waits for the client.
     pub fn watch(&self, source: &Arc<Mutex<Source>>) -> Option<Watch<'_>> {
-        let running = self.0.get_or_init(|| Running::start().ok()).as_ref()?;
+        let running = self.0.get_or_init(|| Running::start().inspect_err(complain).ok()).as_ref()?;
         Some(running.shared.watch(source))
     }
 
