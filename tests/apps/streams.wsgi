@@ -10,7 +10,7 @@ CALLS = {
     "wsgi.input": [
         ("read",), ("read", 1), ("readline",), ("readlines",), ("__iter__",), ("__next__",), ("close",)],
     "wsgi.errors": [
-        ("write", "too late"), ("writelines", []), ("flush",), ("close",), ("isatty",), ("fileno",),
+        ("write", "too late"), ("writelines", ["too late"]), ("isatty",), ("fileno",),
         ("readable",), ("writable",), ("seekable",)],
 }
 ATTRIBUTES = ("encoding", "errors", "name", "mode", "closed", "line_buffering")
@@ -34,12 +34,14 @@ def use(errors, token):
         errors.write(token.encode())
     except TypeError:
         pass
+    errors.buffer.write(token.encode() + b" as bytes\n")
     try:
         errors.fileno()
     except OSError as error:
         errors.write(token + " no descriptor: " + str(error))
     traits = [errors.isatty(), errors.readable(), errors.writable(), errors.seekable()]
-    return traits + [getattr(errors, name) for name in ATTRIBUTES]
+    types = ["%s.%s" % (type(each).__module__, type(each).__name__) for each in (errors, errors.buffer)]
+    return traits + [getattr(errors, name) for name in ATTRIBUTES] + types
 
 
 def raised(stream, method, *arguments):
@@ -54,7 +56,9 @@ def after():
     for name, calls in CALLS.items():
         for call in calls:
             answer["%s: %s()" % (name, call[0])] = raised(kept[name], *call)
-    answer["closed"] = kept["wsgi.errors"].closed
+    # What a finalizer would do: nobody is told of it.
+    kept["wsgi.errors"].flush()
+    kept["wsgi.errors"].close()
     return answer
 
 
@@ -64,6 +68,8 @@ def application(environ, start_response):
         answer = use(environ["wsgi.errors"], environ["QUERY_STRING"])
     elif environ["PATH_INFO"] == "/keep":
         kept.update(environ)
+    elif environ["PATH_INFO"] == "/same":
+        answer = environ["wsgi.errors"] is kept["wsgi.errors"]
     else:
         answer = after()
     start_response("200 OK", [("Content-Type", "application/json")])

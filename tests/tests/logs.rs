@@ -120,7 +120,8 @@ each_mpm! {
         let stack = site(mpm, "streams");
         let traits = stack.get_from("one.example", "/use?t0k3n").expect(200).json();
         let expected = json!([
-            false, false, true, false, "utf-8", "backslashreplace", "<wsgi.errors>", "w", false, true
+            false, false, true, false, "utf-8", "backslashreplace", "<wsgi.errors>", "w", false, false,
+            "_io.TextIOWrapper", "mod_wsgi.Log"
         ]);
         assert_eq!(traits, expected);
         for text in [
@@ -132,6 +133,7 @@ each_mpm! {
             "t0k3n surrogate \\\\udcff, NUL \\\\x00, escape \\x1b, euro ",
             "t0k3n without an end",
             "t0k3n after close",
+            "t0k3n as bytes",
             "t0k3n no descriptor: fileno",
         ] {
             stack.logged("one.example", &["[error] [127.0.0.1:", &format!("] {text}")]);
@@ -142,13 +144,17 @@ each_mpm! {
 
 #[test]
 fn a_stream_ends_with_its_request() {
-    let stack = Stack::on(Mpm::Event).app("streams").run();
+    let config = "WSGIDaemonProcess site threads=1\nWSGIProcessGroup site";
+    let stack = Stack::on(Mpm::Event).config(config).app("streams").run();
     stack.post("/keep", "a body").expect(200);
+    // The thread's next request gets another one, or what was kept would write into its log.
+    assert_eq!(stack.get("/same").expect(200).json(), false);
     let told = stack.get("/after").expect(200).json();
-    assert_eq!(told["closed"], true);
-    let methods = told.as_object().unwrap().iter().filter(|(name, _)| *name != "closed");
-    assert_eq!(methods.clone().count(), 15);
+    let methods = told.as_object().unwrap();
+    assert_eq!(methods.len(), 13);
     for (name, raised) in methods {
+        // Python's own writelines() writes item by item.
+        let name = name.replace("errors: writelines", "errors: write");
         assert_eq!(*raised, format!("{name} after the request has ended"));
     }
     assert!(!stack.log("error").contains("too late"));

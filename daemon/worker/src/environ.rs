@@ -1,6 +1,6 @@
 //! The WSGI environ of a request (PEP 3333, "environ Variables"), and mod_wsgi's own keys.
 
-use crate::errors::ErrorLog;
+use crate::errors::Errors;
 use crate::input::Input;
 use crate::mould::{Mould, Shape};
 use crate::sys;
@@ -30,12 +30,14 @@ pub(crate) struct Drawer {
     moulds: Vec<Mould>,
     latest: [Shape; LATEST],
     turn: usize,
+    /// `wsgi.errors` of one request after the other.
+    pub(crate) errors: Errors,
 }
 
 /// What belongs to one request beside its head.
 pub(crate) struct Particulars<'a, 'py> {
     pub(crate) input: &'a Bound<'py, Input>,
-    pub(crate) errors: &'a Bound<'py, ErrorLog>,
+    pub(crate) errors: &'a Bound<'py, PyAny>,
     /// When the worker had the whole head, in seconds since the epoch.
     pub(crate) daemon_start: f64,
 }
@@ -61,6 +63,7 @@ impl Drawer {
             moulds: Vec::new(),
             latest: [Shape::EMPTY; LATEST],
             turn: 0,
+            errors: Errors::default(),
         })
     }
 

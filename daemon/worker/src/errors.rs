@@ -1,70 +1,122 @@
 //! `wsgi.errors`: a text stream whose lines go to the error log of the request's virtual host (PEP 3333,
-//! "Input and Error Streams"). It has what code that is handed `sys.stderr` expects of it.
+//! "Input and Error Streams"). As with mod_wsgi it is one of Python's own `io.TextIOWrapper`, so that it
+//! has whatever code that is handed `sys.stderr` expects of it; under it lies [`ErrorLog`], `mod_wsgi.Log`.
+//!
+//! Making the two costs more than most of a request's environ. A thread makes them once and hands them to
+//! one request after the other, unless an application keeps one beyond its request: that one ends with the
+//! request, and the thread makes itself another.
 
+use crate::locked;
 use crate::sys;
 use crate::talk::{Over, Talk};
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-use std::sync::Arc;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
+use std::sync::{Arc, Mutex};
 
 pyo3::import_exception!(io, UnsupportedOperation);
 
-/// The error log of a request. Ends with its request.
+/// A thread's `wsgi.errors`.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Stream>);
+
+struct Stream {
+    text: Py<PyAny>,
+    log: Py<ErrorLog>,
+}
+
+impl Errors {
+    /// The stream of a request that begins.
+    pub(crate) fn of<'py>(&mut self, py: Python<'py>, talk: &Arc<Talk>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(stream) = self.0.as_ref().filter(|stream| stream.is_ours_alone(py)) {
+            *locked(&stream.log.get().talk) = talk.clone();
+            return Ok(stream.text.bind(py).clone());
+        }
+        let stream = Stream::new(py, talk)?;
+        let text = stream.text.bind(py).clone();
+        self.0 = Some(stream);
+        Ok(text)
+    }
+}
+
+impl Stream {
+    fn new(py: Python<'_>, talk: &Arc<Talk>) -> PyResult<Self> {
+        static WRAPPER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let log = Bound::new(py, ErrorLog { talk: Mutex::new(talk.clone()) })?;
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "encoding"), intern!(py, "utf-8"))?;
+        options.set_item(intern!(py, "errors"), intern!(py, "backslashreplace"))?;
+        // Nothing waits in the wrapper: whole lines are made further down. Python's own line buffering
+        // would flush, and so end, an unfinished line behind each finished one.
+        options.set_item(intern!(py, "write_through"), true)?;
+        let text = WRAPPER.import(py, "io", "TextIOWrapper")?.call((&log,), Some(&options))?;
+        text.setattr(intern!(py, "mode"), intern!(py, "w"))?;
+        Ok(Self { text: text.unbind(), log: log.unbind() })
+    }
+
+    /// Has every request let go of it? The wrapper is ours alone then, and so is what it wraps, unless an
+    /// application has taken the two apart.
+    fn is_ours_alone(&self, py: Python<'_>) -> bool {
+        sys::references(self.text.bind(py)) == 1 && sys::references(self.log.bind(py).as_any()) == 2
+    }
+}
+
+/// The error log of a request, as bytes. Ends with its request.
 #[pyclass(module = "mod_wsgi", name = "Log", frozen)]
 pub(crate) struct ErrorLog {
-    talk: Arc<Talk>,
+    talk: Mutex<Arc<Talk>>,
 }
 
 impl ErrorLog {
-    /// The log of one request.
-    pub(crate) fn new(talk: Arc<Talk>) -> Self {
-        Self { talk }
+    fn talk(&self) -> Arc<Talk> {
+        locked(&self.talk).clone()
     }
 
-    fn put(&self, py: Python<'_>, text: &Bound<'_, PyString>, method: &str) -> PyResult<()> {
-        let bytes = sys::readable_bytes(text)?;
-        let bytes = bytes.as_bytes();
-        self.talk.io(py, |conversation| conversation.log(bytes)).map_err(|Over| over(method))
-    }
-
-    fn send(&self, py: Python<'_>, method: &str) -> PyResult<()> {
-        self.talk.io(py, |conversation| conversation.flush_log()).map_err(|Over| over(method))
+    fn put(&self, py: Python<'_>, bytes: &[u8], method: &str) -> PyResult<()> {
+        self.talk().io(py, |conversation| conversation.log(bytes)).map_err(|Over| over(method))
     }
 
     /// Raises if the request has ended.
     fn lives(&self, py: Python<'_>, method: &str) -> PyResult<()> {
-        self.talk.now(py, |_| ()).map_err(|Over| over(method))
+        self.talk().now(py, |_| ()).map_err(|Over| over(method))
     }
 }
 
 #[pymethods]
 impl ErrorLog {
-    /// Writes text; whole lines at once, the rest when it is whole, flushed, or the request ends.
-    #[pyo3(signature = (text, /))]
-    fn write(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<usize> {
-        self.put(py, text, "write")?;
-        text.len()
+    /// Writes text or bytes; whole lines at once, the rest when it is whole, flushed, or the request ends.
+    #[pyo3(signature = (data, /))]
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        if let Ok(text) = data.cast::<PyString>() {
+            self.put(py, sys::readable_bytes(text)?.as_bytes(), "write")?;
+            return text.len();
+        }
+        let bytes = bytes_of(data)?;
+        self.put(py, bytes.as_bytes(), "write")?;
+        Ok(bytes.as_bytes().len())
     }
 
-    /// Writes each text of an iterable, and no line ends between them.
-    #[pyo3(signature = (texts, /))]
-    fn writelines(&self, py: Python<'_>, texts: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Writes each item of an iterable, and no line ends between them.
+    #[pyo3(signature = (items, /))]
+    fn writelines(&self, py: Python<'_>, items: &Bound<'_, PyAny>) -> PyResult<()> {
         self.lives(py, "writelines")?;
-        for text in texts.try_iter()? {
-            self.put(py, text?.cast::<PyString>()?, "writelines")?;
+        for item in items.try_iter()? {
+            self.write(py, &item?)?;
         }
         Ok(())
     }
 
-    /// Sends a line that is not whole yet.
-    fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        self.send(py, "flush")
+    /// Sends a line that is not whole yet. The end of the request has done so: there is nothing to
+    /// complain about then, least of all from the finalizer of Python's wrapper.
+    fn flush(&self, py: Python<'_>) {
+        let _ = self.talk().io(py, |conversation| conversation.flush_log());
     }
 
     /// Flushes; the log stays open as long as its request.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.send(py, "close")
+    fn close(&self, py: Python<'_>) {
+        self.flush(py);
     }
 
     fn isatty(&self, py: Python<'_>) -> PyResult<bool> {
@@ -89,10 +141,15 @@ impl ErrorLog {
         Err(UnsupportedOperation::new_err("fileno"))
     }
 
-    /// Has the request ended?
+    /// Never: Python's own words for a closed file would hide that it is the request that has ended.
     #[getter]
-    fn closed(&self, py: Python<'_>) -> bool {
-        self.lives(py, "closed").is_err()
+    fn closed(&self) -> bool {
+        false
+    }
+
+    #[getter]
+    fn name(&self) -> &'static str {
+        "<wsgi.errors>"
     }
 
     #[getter]
@@ -104,20 +161,16 @@ impl ErrorLog {
     fn errors(&self) -> &'static str {
         "backslashreplace"
     }
+}
 
-    #[getter]
-    fn name(&self) -> &'static str {
-        "<wsgi.errors>"
-    }
-
-    #[getter]
-    fn mode(&self) -> &'static str {
-        "w"
-    }
-
-    #[getter]
-    fn line_buffering(&self) -> bool {
-        true
+fn bytes_of<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    match data.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.clone()),
+        // Whatever else has bytes; a number, of which bytes() makes zeros, has none.
+        Err(_) => {
+            let view = PyMemoryView::from(data)?;
+            Ok(view.call_method0(intern!(data.py(), "tobytes"))?.cast_into::<PyBytes>()?)
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! One request, from its head to the ending of its response: the part that holds the GIL.
 
 use crate::environ::{Drawer, Particulars};
-use crate::errors::ErrorLog;
 use crate::input::Input;
 use crate::respond::{close, respond};
 use crate::scripts::Script;
@@ -99,7 +98,7 @@ fn set_up<'py>(
 ) -> PyResult<Scene<'py>> {
     let Request { talk, head, daemon_start } = request;
     let input = Bound::new(py, Input::new(talk.clone(), head.body(), head.body_complete))?;
-    let errors = Bound::new(py, ErrorLog::new(talk.clone()))?;
+    let errors = drawer.errors.of(py, &talk)?;
     let particulars = Particulars { input: &input, errors: &errors, daemon_start };
     let (environ, head_only) = drawer.environ(py, &head, &particulars)?;
     if head.reloading {

@@ -105,6 +105,12 @@ pub(crate) fn readable_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound
     Ok(bytes.cast_into::<PyBytes>()?)
 }
 
+/// How many references there are to an object.
+pub(crate) fn references(object: &Bound<'_, PyAny>) -> isize {
+    // SAFETY: a live object, of which only the counter is read.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+}
+
 /// Closes a descriptor by number in a forked child, whose owner there must never use it again.
 pub(crate) fn close_in_child(number: RawFd) {
     // SAFETY: a child has its own table; all that owns the number is fenced off by `forked()`.

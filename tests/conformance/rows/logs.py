@@ -1,5 +1,6 @@
 """What applications say to the log: PEP 3333, "Input and Error Streams"; compat 4.6."""
 
+import io
 import logging
 import sys
 import warnings
@@ -38,6 +39,13 @@ def errors(environ, start_response):
     stream.write("first line\nsecond line\n")
     stream.writelines(["third of ", "writelines\n"])
     stream.flush()
+    return told(start_response)
+
+
+@tells("log-buffer", "under wsgi.errors lies a stream of bytes, as under sys.stderr", "written as bytes")
+def buffer(environ, start_response):
+    assert type(environ["wsgi.errors"]) is io.TextIOWrapper
+    environ["wsgi.errors"].buffer.write(b"written as bytes\n")
     return told(start_response)
 
 
