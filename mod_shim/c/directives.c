@@ -108,29 +108,30 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
     return NULL;
 }
 
-/* A string that only the main server may set, and the option of process groups that it stands for. */
-typedef struct {
-    const char *option;
-    const char **place;
-} global;
-
-static global python_home = { "python-home", &wsgid_global.python_home };
-static global python_path = { "python-path", &wsgid_global.python_path };
-static global python_eggs = { "python-eggs", &wsgid_global.python_eggs };
-static global switch_interval = { "switch-interval", &wsgid_global.switch_interval };
-
-static const char *set_global(cmd_parms *cmd, void *dir, const char *value)
+/*
+ * What only the main server may set, for process groups that don't: cmd->info names the option of
+ * WSGIDaemonProcess that the directive stands for.
+ */
+static const char *set_option(cmd_parms *cmd, const char *value, int implicit_only)
 {
-    const global *what = cmd->info;
     const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
     char message[1024];
 
-    if (complaint)
-        return complaint;
-    if (!wsgid_rust()->check_option(what->option, value, message, sizeof(message)))
-        return apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, message);
-    *what->place = value;
-    return NULL;
+    if (!complaint && !wsgid_rust()->draft_option(wsgid_global.draft, cmd->info, value, implicit_only, message,
+                                                   sizeof(message)))
+        complaint = apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, message);
+    return complaint;
+}
+
+static const char *set_for_all(cmd_parms *cmd, void *dir, const char *value)
+{
+    return set_option(cmd, value, 0);
+}
+
+/* For what was mod_wsgi's embedded mode. */
+static const char *set_for_implicit(cmd_parms *cmd, void *dir, const char *value)
+{
+    return set_option(cmd, value, 1);
 }
 
 static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *value)
@@ -171,6 +172,10 @@ static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 #define HTACCESS (RSRC_CONF | ACCESS_CONF | OR_FILEINFO)
 
+/* Directives of the main server that stand for an option of process groups. */
+#define ALL_GROUPS(name, option, words) AP_INIT_TAKE1(name, set_for_all, option, SERVER, words)
+#define IMPLICIT_GROUP(name, option, words) AP_INIT_TAKE1(name, set_for_implicit, option, SERVER, words)
+
 #define LATER(name, where) \
     AP_INIT_RAW_ARGS(name, no_effect, "is not in force yet and has no effect", where, "not in force yet")
 #define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
@@ -201,13 +206,17 @@ const command_rec wsgid_directives[] = {
                      "addresses and networks of the proxies that are believed"),
     AP_INIT_FLAG("WSGIRestrictEmbedded", set_restrict_embedded, NULL, SERVER,
                  "whether requests without a process group are refused"),
-    AP_INIT_TAKE1("WSGIPythonHome", set_global, &python_home, SERVER,
-                  "Python installation or virtual environment"),
-    AP_INIT_TAKE1("WSGIPythonPath", set_global, &python_path, SERVER,
-                  "directories for sys.path, for applications without a process group"),
-    AP_INIT_TAKE1("WSGIPythonEggs", set_global, &python_eggs, SERVER, "directory for unpacked eggs"),
-    AP_INIT_TAKE1("WSGISwitchInterval", set_global, &switch_interval, SERVER,
-                  "seconds between switches of Python threads"),
+    ALL_GROUPS("WSGIPythonHome", "python-home", "Python installation or virtual environment"),
+    ALL_GROUPS("WSGIPythonOptimize", "python-optimize", "how many -O Python is started with: 0, 1 or 2"),
+    ALL_GROUPS("WSGIPythonWarnings", "python-warnings", "a filter for Python's warnings, as after -W"),
+    ALL_GROUPS("WSGIPythonHashSeed", "python-hash-seed", "seed of Python's hashes: random, or 0 to 4294967295"),
+    ALL_GROUPS("WSGIDontWriteBytecode", "dont-write-bytecode", "whether Python leaves no .pyc files: On or Off"),
+    ALL_GROUPS("WSGIRestrictStdin", "restrict-stdin", "whether sys.stdin is an error: On or Off"),
+    ALL_GROUPS("WSGIRestrictStdout", "restrict-stdout", "whether sys.stdout is an error: On or Off"),
+    ALL_GROUPS("WSGIRestrictSignal", "restrict-signal", "whether signal.signal() does nothing: On or Off"),
+    IMPLICIT_GROUP("WSGIPythonPath", "python-path", "directories for sys.path, for applications without a process group"),
+    IMPLICIT_GROUP("WSGIPythonEggs", "python-eggs", "directory for unpacked eggs"),
+    IMPLICIT_GROUP("WSGISwitchInterval", "switch-interval", "seconds between switches of Python threads"),
     AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, NULL, SERVER,
                   "path of the daemon's control socket"),
 
@@ -227,13 +236,6 @@ const command_rec wsgid_directives[] = {
     LATER("WSGIEnableSendfile", HTACCESS),
     LATER("WSGIIgnoreActivity", HTACCESS),
     LATER("WSGIGroupAuthoritative", OR_AUTHCFG),
-    LATER("WSGIPythonOptimize", SERVER),
-    LATER("WSGIPythonWarnings", SERVER),
-    LATER("WSGIPythonHashSeed", SERVER),
-    LATER("WSGIDontWriteBytecode", SERVER),
-    LATER("WSGIRestrictStdin", SERVER),
-    LATER("WSGIRestrictStdout", SERVER),
-    LATER("WSGIRestrictSignal", SERVER),
     LATER("WSGICaseSensitivity", SERVER),
     LATER("WSGIServerMetrics", SERVER),
     LATER("WSGITelemetryService", SERVER),

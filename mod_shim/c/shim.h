@@ -138,11 +138,7 @@ typedef struct {
     const char *instance;
     uint32_t web_uid;
     uint32_t web_gid;
-    int threaded;            /* the MPM has several threads to a child */
-    const char *python_home; /* NULL where not set, here and below */
-    const char *python_path;
-    const char *python_eggs;
-    const char *switch_interval;
+    int threaded; /* the MPM has several threads to a child */
 } shim_facts;
 
 /*
@@ -161,8 +157,9 @@ typedef struct {
     int (*draft_knows)(const shim_draft *draft, const char *name);
     void (*draft_preload)(shim_draft *draft, const char *process_group, const char *application_group,
                           const char *script);
-    /* Would this value do for the option of a process group? */
-    int (*check_option)(const char *name, const char *value, char *message, size_t room);
+    /* Sets an option of process groups for all that don't, or only for the implicit one. */
+    int (*draft_option)(shim_draft *draft, const char *option, const char *value, int implicit_only,
+                         char *message, size_t room);
     /* Does a value need a request to be expanded? */
     int (*is_dynamic)(const char *value);
 

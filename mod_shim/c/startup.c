@@ -95,10 +95,6 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
         .web_uid = ap_unixd_config.user_id,
         .web_gid = ap_unixd_config.group_id,
         .threaded = is_threaded(),
-        .python_home = wsgid_global.python_home,
-        .python_path = wsgid_global.python_path,
-        .python_eggs = wsgid_global.python_eggs,
-        .switch_interval = wsgid_global.switch_interval,
     };
     server_rec *each;
 

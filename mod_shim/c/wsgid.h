@@ -84,10 +84,6 @@ typedef struct {
     shim_draft *draft;
     apr_array_header_t *bound; /* of wsgid_bound */
     const char *control_socket;
-    const char *python_home;
-    const char *python_path;
-    const char *python_eggs;
-    const char *switch_interval;
 } wsgid_globals;
 
 /* A request of ours between the hooks and the door. */

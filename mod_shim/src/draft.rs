@@ -12,7 +12,20 @@ use wsgid_proto::options::{self, ProcessGroup};
 pub struct Draft {
     groups: Vec<(GroupDefinition, DeclaredGroup)>,
     preloads: Vec<Preload>,
+    server_options: Vec<ServerOption>,
 }
+
+/// An option of process groups that a directive of the main server stands for.
+#[derive(Debug)]
+struct ServerOption {
+    name: String,
+    value: Bytes,
+    /// For the implicit group alone: what mod_wsgi does for its embedded mode and for no daemon process.
+    implicit_only: bool,
+}
+
+/// Options, as they travel.
+type Options = Vec<(String, Bytes)>;
 
 /// What is known once all directives are read.
 #[derive(Debug, Default)]
@@ -25,19 +38,11 @@ pub struct Facts {
     pub web_gid: u32,
     /// The MPM has several threads to a child.
     pub threaded: bool,
-    /// `WSGIPythonHome`.
-    pub python_home: Option<String>,
-    /// `WSGIPythonPath`.
-    pub python_path: Option<String>,
-    /// `WSGIPythonEggs`.
-    pub python_eggs: Option<String>,
-    /// `WSGISwitchInterval`.
-    pub switch_interval: Option<String>,
 }
 
 impl Draft {
     /// Declares a group. `Ok` holds warnings, `Err` the complaints that stop the configuration.
-    pub fn group(&mut self, name: &str, options: Vec<(String, Bytes)>) -> Result<Vec<String>, String> {
+    pub fn group(&mut self, name: &str, options: Options) -> Result<Vec<String>, String> {
         if self.knows(name) {
             return Err(format!("Name duplicates previous WSGI daemon definition: '{name}'."));
         }
@@ -50,6 +55,16 @@ impl Draft {
         let definition = GroupDefinition { name: name.into(), options };
         self.groups.push((definition, DeclaredGroup { options: parsed, server: None }));
         Ok(warnings.iter().map(ToString::to_string).collect())
+    }
+
+    /// Sets an option for every group that does not itself, or only for the implicit one.
+    pub fn option(&mut self, name: &str, value: &[u8], implicit_only: bool) -> Result<(), String> {
+        if let (None, complaints) = options::parse("", &[(name, value)]) {
+            return Err(complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        }
+        let value = Bytes::copy_from_slice(value);
+        self.server_options.push(ServerOption { name: name.into(), value, implicit_only });
+        Ok(())
     }
 
     /// Keeps a group for the virtual hosts of one `ServerName`.
@@ -84,14 +99,15 @@ impl Draft {
         let mut groups = HashMap::new();
         for (definition, declared) in &self.groups {
             let mut definition = definition.clone();
-            let has_home = definition.options.iter().any(|(key, _)| key == "python-home");
-            if let (false, Some(home)) = (has_home, &facts.python_home) {
-                definition.options.push(("python-home".into(), Bytes::copy_from_slice(home.as_bytes())));
-            }
+            let missing = self.server_options.iter().filter(|default| {
+                !default.implicit_only && !definition.options.iter().any(|(key, _)| *key == default.name)
+            });
+            let missing: Options = missing.map(ServerOption::pair).collect();
+            definition.options.extend(missing);
             groups.insert(definition.name.clone(), declared.clone());
             definitions.push(definition);
         }
-        let (definition, declared) = implicit_group(facts);
+        let (definition, declared) = self.implicit_group(facts);
         groups.insert(definition.name.clone(), declared);
         definitions.push(definition);
         let configuration = Configure {
@@ -103,25 +119,24 @@ impl Draft {
         };
         (configuration, groups)
     }
+
+    /// The group of applications without a `WSGIDaemonProcess`, mod_wsgi's embedded mode: as many threads
+    /// as an application had to expect under this MPM.
+    fn implicit_group(&self, facts: &Facts) -> (GroupDefinition, DeclaredGroup) {
+        let (processes, threads) = if facts.threaded { ("2", "15") } else { ("8", "1") };
+        let mut options: Options =
+            vec![("processes".into(), processes.into()), ("threads".into(), threads.into())];
+        options.extend(self.server_options.iter().map(ServerOption::pair));
+        let (group, _) = options::parse("", &options);
+        let group = group.unwrap_or_else(|| ProcessGroup::named(""));
+        (GroupDefinition { name: String::new(), options }, DeclaredGroup { options: group, server: None })
+    }
 }
 
-/// The group of applications without a `WSGIDaemonProcess`, mod_wsgi's embedded mode: as many threads
-/// as an application had to expect under this MPM.
-fn implicit_group(facts: &Facts) -> (GroupDefinition, DeclaredGroup) {
-    let (processes, threads) = if facts.threaded { ("2", "15") } else { ("8", "1") };
-    let mut options =
-        vec![("processes".to_string(), processes.to_string()), ("threads".into(), threads.into())];
-    let given = [
-        ("python-home", &facts.python_home),
-        ("python-path", &facts.python_path),
-        ("python-eggs", &facts.python_eggs),
-        ("switch-interval", &facts.switch_interval),
-    ];
-    options.extend(given.into_iter().filter_map(|(key, value)| Some((key.to_string(), value.clone()?))));
-    let (group, _) = options::parse("", &options);
-    let group = group.unwrap_or_else(|| ProcessGroup::named(""));
-    let options = options.into_iter().map(|(key, value)| (key, Bytes::from(value))).collect();
-    (GroupDefinition { name: String::new(), options }, DeclaredGroup { options: group, server: None })
+impl ServerOption {
+    fn pair(&self) -> (String, Bytes) {
+        (self.name.clone(), self.value.clone())
+    }
 }
 
 /// Users and groups are looked up where the directive stands, so that a typing error has a line.
@@ -184,26 +199,40 @@ mod tests {
         }
     }
 
+    fn values<'a>(group: &'a GroupDefinition, wanted: &str) -> Vec<&'a str> {
+        let named = group.options.iter().filter(|(key, _)| key == wanted);
+        named.map(|(_, value)| std::str::from_utf8(value).unwrap()).collect()
+    }
+
     #[test]
-    fn a_group_without_a_python_home_gets_the_servers() {
+    fn the_servers_options_are_for_groups_that_do_not_say() {
         let mut draft = Draft::default();
-        draft.group("own", options(&[("python-home", "/opt/a")])).unwrap();
+        draft.group("own", options(&[("python-home", "/opt/a"), ("python-warnings", "error")])).unwrap();
         draft.group("plain", vec![]).unwrap();
-        let facts = Facts {
-            python_home: Some("/opt/b".into()),
-            python_path: Some("/x:/y".into()),
-            ..Default::default()
-        };
-        let (configuration, _) = draft.finish(&facts);
-        let home = |n: usize| {
-            let options = &configuration.groups[n].options;
-            options.iter().find(|(key, _)| key == "python-home").unwrap().1.clone()
-        };
-        assert_eq!((home(0), home(1), home(2)), ("/opt/a".into(), "/opt/b".into(), "/opt/b".into()));
-        // WSGIPythonPath is for the implicit group alone.
-        let with_path =
-            |n: usize| configuration.groups[n].options.iter().any(|(key, _)| key == "python-path");
-        assert_eq!((with_path(1), with_path(2)), (false, true));
+        for (name, value, implicit_only) in [
+            ("python-home", "/opt/b", false),
+            ("python-warnings", "default", false),
+            ("python-warnings", "ignore", false),
+            ("python-path", "/x:/y", true),
+        ] {
+            draft.option(name, value.as_bytes(), implicit_only).unwrap();
+        }
+        let (configuration, _) = draft.finish(&Facts::default());
+        let [own, plain, implicit] = &configuration.groups[..] else { panic!() };
+        assert_eq!(
+            [own, plain, implicit].map(|group| values(group, "python-home")),
+            [["/opt/a"], ["/opt/b"], ["/opt/b"]]
+        );
+        assert_eq!(values(own, "python-warnings"), ["error"]);
+        assert_eq!(values(plain, "python-warnings"), ["default", "ignore"]);
+        assert!(values(plain, "python-path").is_empty());
+        assert_eq!(values(implicit, "python-path"), ["/x:/y"]);
+    }
+
+    #[test]
+    fn a_servers_option_is_checked_where_it_stands() {
+        let complaint = Draft::default().option("python-hash-seed", b"-1", false).unwrap_err();
+        assert!(complaint.contains("python-hash-seed") && complaint.contains("'-1'"), "{complaint}");
     }
 
     #[test]

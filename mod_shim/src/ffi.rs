@@ -17,7 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::time::Duration;
 use wsgid_proto::expand;
-use wsgid_proto::options;
 use wsgid_proto::response::{CallSite, Level};
 
 /// `c/shim.h`, as bindgen reads it.
@@ -40,7 +39,7 @@ static FUNCTIONS: c::shim_functions = c::shim_functions {
     draft_bind: Some(draft_bind),
     draft_knows: Some(draft_knows),
     draft_preload: Some(draft_preload),
-    check_option: Some(check_option),
+    draft_option: Some(draft_option),
     is_dynamic: Some(is_dynamic),
     configure: Some(configure),
     remind: Some(remind),
@@ -229,22 +228,28 @@ unsafe extern "C" fn draft_preload(
 }
 
 /// # Safety
-/// The strings end in NUL, `message` is valid for `room` bytes.
-unsafe extern "C" fn check_option(
-    name: *const c_char,
+/// `draft` is live and unshared, the strings end in NUL, `message` is valid for `room` bytes.
+unsafe extern "C" fn draft_option(
+    draft: *mut c::shim_draft,
+    option: *const c_char,
     value: *const c_char,
+    implicit_only: c_int,
     message: *mut c_char,
     room: usize,
 ) -> c_int {
     fence(0, || {
         // SAFETY: the promises above.
-        let (name, value) = unsafe { (text(name).unwrap_or_default(), string(value)) };
-        let (group, complaints) = options::parse("", &[(name, value.map_or(&b""[..], CStr::to_bytes))]);
-        if let Some(complaint) = complaints.first() {
-            // SAFETY: the promises above.
-            unsafe { put_message(&complaint.to_string(), message, room) };
+        let (draft, option, value) =
+            unsafe { (&mut *draft.cast::<Draft>(), text(option).unwrap_or_default(), string(value)) };
+        let value = value.map_or(&b""[..], CStr::to_bytes);
+        match draft.option(&option, value, implicit_only != 0) {
+            Ok(()) => 1,
+            Err(sentence) => {
+                // SAFETY: the promises above.
+                unsafe { put_message(&sentence, message, room) };
+                0
+            }
         }
-        group.is_some().into()
     })
 }
 
@@ -274,10 +279,6 @@ unsafe extern "C" fn configure(
                 web_uid: known.web_uid,
                 web_gid: known.web_gid,
                 threaded: known.threaded != 0,
-                python_home: text(known.python_home),
-                python_path: text(known.python_path),
-                python_eggs: text(known.python_eggs),
-                switch_interval: text(known.switch_interval),
             }
         };
         let (configuration, groups) = draft.finish(&facts);

@@ -117,6 +117,12 @@ plain_message! {
         watch: bool,
         /// Workers of the pool, for `mod_wsgi.maximum_processes`.
         processes: u32,
+        /// `sys.stdin` is an error.
+        restrict_stdin: bool,
+        /// `sys.stdout` is an error.
+        restrict_stdout: bool,
+        /// `signal.signal()` does nothing.
+        restrict_signal: bool,
     } checked by workable
 }
 

@@ -1,33 +1,15 @@
 //! The options of `WSGIDaemonProcess`: one table of names, one typed [`ProcessGroup`], one parser for
 //! the module (complaints at the line of the directive) and for the daemon (which trusts no peer).
 
+#[cfg(test)]
+mod tests;
+mod value;
+
 use crate::bounds;
 use bytes::Bytes;
+use value::{check, split_paths};
 
-/// What a value has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Any text.
-    Text,
-    /// An absolute path.
-    Path,
-    /// Absolute paths separated by colons.
-    Paths,
-    /// Names separated by commas.
-    Names,
-    /// A whole number within bounds.
-    Number(u64, u64),
-    /// A signed whole number within bounds.
-    Signed(i64, i64),
-    /// Whole seconds.
-    Seconds,
-    /// Octal file mode.
-    Octal,
-    /// A positive decimal number.
-    Decimal,
-    /// On or Off.
-    Switch,
-}
+pub use value::Shape;
 
 /// Is an option obeyed?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +58,14 @@ pub const RULES: &[OptionRule] = &[
     rule("python-home", Path, Full),
     rule("python-path", Paths, Full),
     rule("python-eggs", Path, Full),
+    rule("python-optimize", Number(0, 2), Full),
+    rule("python-warnings", Text, Full),
+    rule("python-hash-seed", Seed, Full),
+    rule("dont-write-bytecode", Switch, Full),
     rule("switch-interval", Decimal, Full),
+    rule("restrict-stdin", Switch, Full),
+    rule("restrict-stdout", Switch, Full),
+    rule("restrict-signal", Switch, Full),
     rule("stack-size", BYTES, Full),
     rule("maximum-requests", COUNT, NotYet),
     rule("restart-interval", Seconds, NotYet),
@@ -167,8 +156,22 @@ pub struct ProcessGroup {
     pub python_path: Vec<Bytes>,
     /// PYTHON_EGG_CACHE.
     pub python_eggs: Option<Bytes>,
+    /// How many `-O` Python is started with.
+    pub python_optimize: u32,
+    /// What follows its `-W`, each time.
+    pub python_warnings: Vec<String>,
+    /// PYTHONHASHSEED.
+    pub python_hash_seed: Option<String>,
+    /// Python is started with `-B`.
+    pub dont_write_bytecode: bool,
     /// For `sys.setswitchinterval`.
     pub switch_interval: Option<f64>,
+    /// `sys.stdin` is an error.
+    pub restrict_stdin: bool,
+    /// `sys.stdout` is an error.
+    pub restrict_stdout: bool,
+    /// `signal.signal()` does nothing.
+    pub restrict_signal: bool,
     /// Bytes for each thread's stack; 0 is the system's default.
     pub stack_size: u64,
     /// How long requests may take to finish when a worker is told to end.
@@ -221,7 +224,14 @@ impl ProcessGroup {
             python_home: None,
             python_path: Vec::new(),
             python_eggs: None,
+            python_optimize: 0,
+            python_warnings: Vec::new(),
+            python_hash_seed: None,
+            dont_write_bytecode: false,
             switch_interval: None,
+            restrict_stdin: false,
+            restrict_stdout: false,
+            restrict_signal: true,
             stack_size: 0,
             shutdown_timeout: 5,
             connect_timeout: 15,
@@ -342,7 +352,14 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "python-home" => group.python_home = path(),
         "python-path" => group.python_path = split_paths(value),
         "python-eggs" => group.python_eggs = path(),
+        "python-optimize" => group.python_optimize = checked.number as u32,
+        "python-warnings" => group.python_warnings.push(text()),
+        "python-hash-seed" => group.python_hash_seed = Some(text()),
+        "dont-write-bytecode" => group.dont_write_bytecode = checked.on,
         "switch-interval" => group.switch_interval = Some(checked.decimal),
+        "restrict-stdin" => group.restrict_stdin = checked.on,
+        "restrict-stdout" => group.restrict_stdout = checked.on,
+        "restrict-signal" => group.restrict_signal = checked.on,
         "stack-size" => group.stack_size = checked.number,
         "shutdown-timeout" => group.shutdown_timeout = checked.number as u32,
         "connect-timeout" => group.connect_timeout = checked.number as u32,
@@ -361,146 +378,4 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         _ => {} // known, and without effect: `no_effect` says so
     }
     Ok(())
-}
-
-fn split_paths(value: &[u8]) -> Vec<Bytes> {
-    value.split(|&b| b == b':').filter(|part| !part.is_empty()).map(Bytes::copy_from_slice).collect()
-}
-
-/// A value that fits its shape, as whichever number it is.
-#[derive(Default)]
-struct Checked {
-    number: u64,
-    signed: i64,
-    decimal: f64,
-}
-
-fn check(rule: &OptionRule, value: &[u8]) -> Result<Checked, Complaint> {
-    let fault = |expected: &str| Complaint::Value {
-        name: rule.name.into(),
-        value: String::from_utf8_lossy(value).into_owned(),
-        expected: expected.into(),
-    };
-    if value.contains(&0) {
-        return Err(fault("free of NUL bytes"));
-    }
-    let text = std::str::from_utf8(value).unwrap_or("\u{fffd}");
-    let number = |low: u64, high: u64| match text.parse::<u64>() {
-        Ok(n) if (low..=high).contains(&n) => Ok(Checked { number: n, ..Default::default() }),
-        _ if high == u64::MAX => Err(fault(&format!("a whole number of at least {low}"))),
-        _ => Err(fault(&format!("a whole number from {low} to {high}"))),
-    };
-    match rule.shape {
-        Text | Names if value.is_empty() => Err(fault("a name")),
-        Text | Names => Ok(Checked::default()),
-        Path if value.first() == Some(&b'/') => Ok(Checked::default()),
-        Path => Err(fault("an absolute path")),
-        Paths if split_paths(value).iter().all(|path| path[0] == b'/') => Ok(Checked::default()),
-        Paths => Err(fault("a list of absolute paths")),
-        Number(low, high) => number(low, high),
-        Seconds => number(0, i32::MAX as u64).map_err(|_| fault("a number of seconds")),
-        Signed(low, high) => match text.parse::<i64>() {
-            Ok(n) if (low..=high).contains(&n) => Ok(Checked { signed: n, ..Default::default() }),
-            _ => Err(fault(&format!("a whole number from {low} to {high}"))),
-        },
-        Octal => match u64::from_str_radix(text, 8) {
-            Ok(n) if n <= 0o777 => Ok(Checked { number: n, ..Default::default() }),
-            _ => Err(fault("an octal mode from 0 to 0777")),
-        },
-        Decimal => match text.parse::<f64>() {
-            Ok(n) if n.is_finite() && n > 0.0 => Ok(Checked { decimal: n, ..Default::default() }),
-            _ => Err(fault("a positive number")),
-        },
-        Switch if ["on", "off"].contains(&text.to_ascii_lowercase().as_str()) => Ok(Checked::default()),
-        Switch => Err(fault("On or Off")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one(key: &str, value: &str) -> (Option<ProcessGroup>, Vec<Complaint>) {
-        parse("site", &[(key, value)])
-    }
-
-    #[test]
-    fn defaults_are_mod_wsgis() {
-        let (group, complaints) = parse::<&str, &str>("site", &[]);
-        let group = group.unwrap();
-        assert!(complaints.is_empty());
-        assert_eq!((group.processes, group.threads, group.multiprocess), (1, 15, false));
-        assert_eq!((group.connect_timeout, group.shutdown_timeout, group.listen_backlog), (15, 5, 100));
-    }
-
-    #[test]
-    fn processes_makes_multiprocess_even_when_it_is_one() {
-        assert!(one("processes", "1").0.unwrap().multiprocess);
-    }
-
-    #[test]
-    fn an_unknown_option_is_an_error_in_mod_wsgis_words() {
-        let (group, complaints) = one("processess", "2");
-        assert!(group.is_none());
-        assert!(complaints[0].to_string().starts_with("Invalid option to WSGI daemon process definition"));
-    }
-
-    #[test]
-    fn values_that_do_not_fit_are_errors() {
-        for (key, value) in [
-            ("processes", "0"),
-            ("processes", "many"),
-            ("threads", "-1"),
-            ("home", "relative"),
-            ("umask", "9"),
-            ("umask", "7777"),
-            ("cpu-priority", "20"),
-            ("switch-interval", "0"),
-            ("switch-interval", "inf"),
-            ("python-path", "/a:b"),
-            ("server-metrics", "maybe"),
-            ("user", ""),
-            ("header-buffer-size", "100"),
-        ] {
-            let (group, complaints) = one(key, value);
-            assert!(group.is_none(), "{key}={value}");
-            assert!(complaints[0].to_string().contains(key), "{complaints:?}");
-        }
-    }
-
-    #[test]
-    fn every_option_is_in_force_or_warns_with_its_name() {
-        for rule in RULES {
-            let value = match rule.shape {
-                Text | Names => "x",
-                Path | Paths => "/x",
-                Number(low, _) => {
-                    if low > 0 {
-                        "100000"
-                    } else {
-                        "1"
-                    }
-                }
-                Signed(..) | Seconds | Decimal => "1",
-                Octal => "022",
-                Switch => "On",
-            };
-            let value = if matches!(rule.name, "processes" | "listen-backlog") { "2" } else { value };
-            let (group, complaints) = one(rule.name, value);
-            assert!(group.is_some(), "{}: {complaints:?}", rule.name);
-            if rule.force == Full {
-                assert!(complaints.is_empty(), "{}", rule.name);
-                assert_ne!(group.unwrap(), ProcessGroup::named("site"), "{} changes nothing", rule.name);
-            } else {
-                assert!(complaints[0].to_string().contains(rule.name));
-            }
-        }
-    }
-
-    #[test]
-    fn all_complaints_come_at_once() {
-        let (_, complaints) =
-            parse("g", &[("processes", "x"), ("nonsense", "1"), ("script-user", "a"), ("script-group", "b")]);
-        assert_eq!(complaints.iter().filter(|c| c.is_error()).count(), 3);
-    }
 }

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use wsgid_proto::launch::{BOOTSTRAP, LaunchPlan, WorkerPlan};
+use wsgid_proto::options::ProcessGroup;
 
 /// Between a service manager and the daemon alone; a worker that answered to them would confuse it.
 const NOT_INHERITED: &[&str] = &["NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "WSGID_LIBDIR"];
@@ -46,9 +47,23 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         address_bytes: options.virtual_memory_limit,
         directory: directory(group),
         environment,
-        arguments: vec![program.clone(), Bytes::from("-c"), Bytes::from(BOOTSTRAP)],
+        arguments: arguments(options, program.clone()),
         program,
     }
+}
+
+/// Python's own options, then what it is to run.
+fn arguments(options: &ProcessGroup, program: Bytes) -> Vec<Bytes> {
+    let mut arguments = vec![program];
+    arguments.extend((0..options.python_optimize).map(|_| Bytes::from("-O")));
+    if options.dont_write_bytecode {
+        arguments.push(Bytes::from("-B"));
+    }
+    for warning in &options.python_warnings {
+        arguments.extend([Bytes::from("-W"), Bytes::from(warning.clone())]);
+    }
+    arguments.extend([Bytes::from("-c"), Bytes::from(BOOTSTRAP)]);
+    arguments
 }
 
 /// As mod_wsgi has it: `home=`, else the user's own home if that is not the web server's user.
@@ -83,6 +98,9 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         shutdown_seconds: options.shutdown_timeout,
         watch,
         processes: options.processes,
+        restrict_stdin: options.restrict_stdin,
+        restrict_stdout: options.restrict_stdout,
+        restrict_signal: options.restrict_signal,
     }
 }
 
@@ -107,6 +125,9 @@ pub fn environment(inherited: impl Iterator<Item = (OsString, OsString)>, group:
     }
     if let Some(eggs) = &options.python_eggs {
         set("PYTHON_EGG_CACHE", eggs);
+    }
+    if let Some(seed) = &options.python_hash_seed {
+        set("PYTHONHASHSEED", seed.as_bytes());
     }
     variables.into_iter().map(|(name, value)| Bytes::from([&name[..], b"=", &value[..]].concat())).collect()
 }
@@ -177,6 +198,22 @@ mod tests {
             "USER=bob",
         ];
         assert_eq!(environment_of(&group, &inherited), expected);
+    }
+
+    #[test]
+    fn pythons_own_options_stand_before_the_bootstrap() {
+        let options = [
+            ("python-optimize", "2"),
+            ("dont-write-bytecode", "On"),
+            ("python-warnings", "error"),
+            ("python-warnings", "ignore::DeprecationWarning"),
+            ("python-hash-seed", "7"),
+        ];
+        let group = group(&options);
+        let plan = launch_plan(&group, Path::new("/p"), vec![]);
+        let expected = ["/p", "-O", "-O", "-B", "-W", "error", "-W", "ignore::DeprecationWarning", "-c"];
+        assert_eq!(plan.arguments[..9], expected);
+        assert!(environment_of(&group, &[("PYTHONHASHSEED", "0")]).contains(&"PYTHONHASHSEED=7".into()));
     }
 
     #[test]

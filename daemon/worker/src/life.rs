@@ -65,6 +65,9 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
     dict.set_item("application_group", &plan.application_group)?;
     dict.set_item("processes", plan.processes.max(1))?;
     dict.set_item("threads", plan.threads)?;
+    dict.set_item("restrict_stdin", plan.restrict_stdin)?;
+    dict.set_item("restrict_stdout", plan.restrict_stdout)?;
+    dict.set_item("restrict_signal", plan.restrict_signal)?;
     dict.set_item("wakeup", wakeup.as_raw_fd())?;
     Ok(dict)
 }

@@ -257,6 +257,13 @@ pub struct WorkerPlan {
     pub watch: bool,
     #[prost(uint32, tag = "16")]
     pub processes: u32,
+    /// sys.stdin is an error, and so on
+    #[prost(bool, tag = "17")]
+    pub restrict_stdin: bool,
+    #[prost(bool, tag = "18")]
+    pub restrict_stdout: bool,
+    #[prost(bool, tag = "19")]
+    pub restrict_signal: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ready {

@@ -41,14 +41,16 @@ fn check(group: &ProcessGroup) {
     assert!((1..=bounds::THREADS).contains(&group.threads));
     assert!(group.umask.is_none_or(|mask| mask <= 0o777));
     assert!(group.switch_interval.is_none_or(|seconds| seconds.is_finite() && seconds > 0.0));
+    assert!(group.python_optimize <= 2);
     assert!((-20..=19).contains(&group.cpu_priority));
     assert!((1..=65_535).contains(&group.listen_backlog));
     let paths = [&group.home, &group.python_home, &group.python_eggs];
     for path in paths.into_iter().flatten().chain(&group.python_path) {
         assert!(path.starts_with(b"/") && !path.contains(&0));
     }
-    let names = [&group.user, &group.group, &group.lang, &group.locale];
-    assert!(names.into_iter().flatten().all(|name| !name.is_empty() && !name.contains('\0')));
+    let names = [&group.user, &group.group, &group.lang, &group.locale, &group.python_hash_seed];
+    let mut words = names.into_iter().flatten().chain(&group.python_warnings);
+    assert!(words.all(|name| !name.is_empty() && !name.contains('\0')));
     let seconds = [group.shutdown_timeout, group.connect_timeout, group.socket_timeout, group.queue_timeout];
     assert!(seconds.iter().all(|&seconds| i32::try_from(seconds).is_ok()));
 }

@@ -191,6 +191,7 @@ fn launch() -> Vec<Payload> {
         web_uid: 33,
         watch: true,
         processes: 2,
+        restrict_signal: true,
         ..WorkerPlan::default()
     };
     vec![

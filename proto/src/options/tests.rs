@@ -1,0 +1,107 @@
+//! Options, their values and their complaints.
+
+use super::*;
+
+fn one(key: &str, value: &str) -> (Option<ProcessGroup>, Vec<Complaint>) {
+    parse("site", &[(key, value)])
+}
+
+#[test]
+fn defaults_are_mod_wsgis() {
+    let (group, complaints) = parse::<&str, &str>("site", &[]);
+    let group = group.unwrap();
+    assert!(complaints.is_empty());
+    assert_eq!((group.processes, group.threads, group.multiprocess), (1, 15, false));
+    assert_eq!((group.connect_timeout, group.shutdown_timeout, group.listen_backlog), (15, 5, 100));
+}
+
+#[test]
+fn processes_makes_multiprocess_even_when_it_is_one() {
+    assert!(one("processes", "1").0.unwrap().multiprocess);
+}
+
+#[test]
+fn an_unknown_option_is_an_error_in_mod_wsgis_words() {
+    let (group, complaints) = one("processess", "2");
+    assert!(group.is_none());
+    assert!(complaints[0].to_string().starts_with("Invalid option to WSGI daemon process definition"));
+}
+
+#[test]
+fn values_that_do_not_fit_are_errors() {
+    for (key, value) in [
+        ("processes", "0"),
+        ("processes", "many"),
+        ("threads", "-1"),
+        ("home", "relative"),
+        ("umask", "9"),
+        ("umask", "7777"),
+        ("cpu-priority", "20"),
+        ("switch-interval", "0"),
+        ("switch-interval", "inf"),
+        ("python-path", "/a:b"),
+        ("server-metrics", "maybe"),
+        ("user", ""),
+        ("header-buffer-size", "100"),
+        ("python-optimize", "3"),
+        ("python-warnings", ""),
+        ("python-hash-seed", "-1"),
+        ("python-hash-seed", "4294967296"),
+        ("python-hash-seed", "Random"),
+        ("dont-write-bytecode", "yes"),
+        ("restrict-signal", "1"),
+    ] {
+        let (group, complaints) = one(key, value);
+        assert!(group.is_none(), "{key}={value}");
+        assert!(complaints[0].to_string().contains(key), "{complaints:?}");
+    }
+}
+
+#[test]
+fn every_option_is_in_force_or_warns_with_its_name() {
+    for rule in RULES {
+        let value = match rule.shape {
+            Text | Names => "x",
+            Path | Paths => "/x",
+            Number(low, _) => {
+                if low > 0 {
+                    "100000"
+                } else {
+                    "1"
+                }
+            }
+            Signed(..) | Seconds | Decimal => "1",
+            Octal => "022",
+            Switch => "On",
+            Seed => "random",
+        };
+        let value = match rule.name {
+            "processes" | "listen-backlog" => "2",
+            "restrict-signal" => "Off", // it is on by default
+            _ => value,
+        };
+        let (group, complaints) = one(rule.name, value);
+        assert!(group.is_some(), "{}: {complaints:?}", rule.name);
+        if rule.force == Full {
+            assert!(complaints.is_empty(), "{}", rule.name);
+            assert_ne!(group.unwrap(), ProcessGroup::named("site"), "{} changes nothing", rule.name);
+        } else {
+            assert!(complaints[0].to_string().contains(rule.name));
+        }
+    }
+}
+
+#[test]
+fn warnings_add_up_and_other_options_are_what_was_said_last() {
+    let options =
+        [("python-warnings", "error"), ("threads", "2"), ("python-warnings", "ignore"), ("threads", "3")];
+    let group = parse("site", &options).0.unwrap();
+    assert_eq!((group.python_warnings, group.threads), (vec!["error".to_string(), "ignore".into()], 3));
+}
+
+#[test]
+fn all_complaints_come_at_once() {
+    let (_, complaints) =
+        parse("g", &[("processes", "x"), ("nonsense", "1"), ("script-user", "a"), ("script-group", "b")]);
+    assert_eq!(complaints.iter().filter(|c| c.is_error()).count(), 3);
+}

@@ -1,0 +1,94 @@
+//! What the values of options may be, and what they are worth.
+
+use super::{Complaint, OptionRule};
+use bytes::Bytes;
+
+/// What a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// An absolute path.
+    Path,
+    /// Absolute paths separated by colons.
+    Paths,
+    /// Names separated by commas.
+    Names,
+    /// A whole number within bounds.
+    Number(u64, u64),
+    /// A signed whole number within bounds.
+    Signed(i64, i64),
+    /// Whole seconds.
+    Seconds,
+    /// Octal file mode.
+    Octal,
+    /// A positive decimal number.
+    Decimal,
+    /// On or Off.
+    Switch,
+    /// `random`, or a whole number of 32 bits.
+    Seed,
+}
+
+use Shape::*;
+
+/// The directories of a list.
+pub(super) fn split_paths(value: &[u8]) -> Vec<Bytes> {
+    value.split(|&b| b == b':').filter(|part| !part.is_empty()).map(Bytes::copy_from_slice).collect()
+}
+
+/// A value that fits its shape, as whichever number it is.
+#[derive(Default)]
+pub(super) struct Checked {
+    pub(super) number: u64,
+    pub(super) signed: i64,
+    pub(super) decimal: f64,
+    pub(super) on: bool,
+}
+
+/// Looks whether a value fits its option.
+pub(super) fn check(rule: &OptionRule, value: &[u8]) -> Result<Checked, Complaint> {
+    let fault = |expected: &str| Complaint::Value {
+        name: rule.name.into(),
+        value: String::from_utf8_lossy(value).into_owned(),
+        expected: expected.into(),
+    };
+    if value.contains(&0) {
+        return Err(fault("free of NUL bytes"));
+    }
+    let text = std::str::from_utf8(value).unwrap_or("\u{fffd}");
+    let number = |low: u64, high: u64| match text.parse::<u64>() {
+        Ok(n) if (low..=high).contains(&n) => Ok(Checked { number: n, ..Default::default() }),
+        _ if high == u64::MAX => Err(fault(&format!("a whole number of at least {low}"))),
+        _ => Err(fault(&format!("a whole number from {low} to {high}"))),
+    };
+    match rule.shape {
+        Text | Names if value.is_empty() => Err(fault("a name")),
+        Text | Names => Ok(Checked::default()),
+        Path if value.first() == Some(&b'/') => Ok(Checked::default()),
+        Path => Err(fault("an absolute path")),
+        Paths if split_paths(value).iter().all(|path| path[0] == b'/') => Ok(Checked::default()),
+        Paths => Err(fault("a list of absolute paths")),
+        Number(low, high) => number(low, high),
+        Seconds => number(0, i32::MAX as u64).map_err(|_| fault("a number of seconds")),
+        Signed(low, high) => match text.parse::<i64>() {
+            Ok(n) if (low..=high).contains(&n) => Ok(Checked { signed: n, ..Default::default() }),
+            _ => Err(fault(&format!("a whole number from {low} to {high}"))),
+        },
+        Octal => match u64::from_str_radix(text, 8) {
+            Ok(n) if n <= 0o777 => Ok(Checked { number: n, ..Default::default() }),
+            _ => Err(fault("an octal mode from 0 to 0777")),
+        },
+        Decimal => match text.parse::<f64>() {
+            Ok(n) if n.is_finite() && n > 0.0 => Ok(Checked { decimal: n, ..Default::default() }),
+            _ => Err(fault("a positive number")),
+        },
+        Switch if text.eq_ignore_ascii_case("on") => Ok(Checked { on: true, ..Default::default() }),
+        Switch if text.eq_ignore_ascii_case("off") => Ok(Checked::default()),
+        Switch => Err(fault("On or Off")),
+        Seed if text == "random" => Ok(Checked::default()),
+        Seed => {
+            number(0, u32::MAX.into()).map_err(|_| fault("\"random\" or a whole number from 0 to 4294967295"))
+        }
+    }
+}
