@@ -17,6 +17,7 @@ const SOURCES: &[&str] = &[
     "body",
     "reply",
     "startup",
+    "dump",
     "rust",
 ];
 

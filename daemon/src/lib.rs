@@ -13,11 +13,12 @@
 //! * [`run`]: the daemon from its start to its end
 //! * [`launcher`]: the steps between the daemon and Python
 //! * [`serve`]: `wsgid serve`, one application with an httpd of its own
-//! * [`wsgictl`]: the operator's tool
+//! * [`wsgictl`]: the operator's tool; [`check`]: its opinion of a configuration
 //! * [`sys`]: the only `unsafe`
 #![deny(unsafe_code)]
 #![allow(rustdoc::private_intra_doc_links)] // the story is for those who work on the crate
 
+mod check;
 pub mod cli;
 mod configuration;
 mod installation;

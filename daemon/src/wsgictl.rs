@@ -1,5 +1,7 @@
-//! `wsgictl`: what runs, and new workers for a group. A thin client of `control.sock`.
+//! `wsgictl`: what runs, and new workers for a group; a thin client of `control.sock`. And what is wrong with a
+//! configuration, which needs no daemon: see [`check`](crate::check).
 
+use crate::check;
 use crate::cli::RUNTIME_DIRECTORY;
 use crate::sockets::control::SOCKET;
 use bytes::BytesMut;
@@ -16,7 +18,7 @@ use wsgid_proto::{Message, frame};
 /// The daemon answers at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Shows what wsgid runs, and replaces workers.
+/// Shows what wsgid runs, replaces workers, and checks configurations.
 #[derive(Debug, Parser)]
 #[command(name = "wsgictl", version)]
 struct Cli {
@@ -39,6 +41,8 @@ enum Command {
         /// Name of the process group; "" is the implicit one.
         group: String,
     },
+    /// Reads Apache's configuration and says what will go wrong, and how to mend it.
+    Check(check::Arguments),
 }
 
 /// Why there is no answer.
@@ -65,6 +69,7 @@ pub fn main() -> ExitCode {
     let text = match cli.command {
         Command::Status => ask(&socket, &StatusQuery {}).map(|status| table(&status)),
         Command::Reload { group } => reload(&socket, group),
+        Command::Check(arguments) => return check::main(&arguments),
     };
     match text {
         Ok(text) => {

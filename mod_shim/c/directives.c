@@ -161,6 +161,12 @@ static const char *no_effect(cmd_parms *cmd, void *dir, const char *args)
     return NULL;
 }
 
+/* Why a directive that is accepted changes nothing; NULL where it does. */
+const char *wsgid_without_effect(const command_rec *command)
+{
+    return command->func.raw_args == no_effect ? command->cmd_data : NULL;
+}
+
 /* A directive that would guard something must not be accepted without its effect. */
 static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
 {

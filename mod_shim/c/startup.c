@@ -53,6 +53,22 @@ static const char *instance(apr_pool_t *p)
     return file ? file : ap_server_root;
 }
 
+const char *wsgid_control_socket(void)
+{
+    return wsgid_global.control_socket ? wsgid_global.control_socket : DEFAULT_CONTROL_SOCKET;
+}
+
+/* An httpd without root serves as whoever started it, whatever User says. */
+uid_t wsgid_web_uid(void)
+{
+    return geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
+}
+
+gid_t wsgid_web_gid(void)
+{
+    return geteuid() == 0 ? ap_unixd_config.group_id : getegid();
+}
+
 static int is_threaded(void)
 {
     int threads = 0;
@@ -90,10 +106,10 @@ static void bind_groups(void)
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     shim_facts facts = {
-        .control_socket = wsgid_global.control_socket ? wsgid_global.control_socket : DEFAULT_CONTROL_SOCKET,
+        .control_socket = wsgid_control_socket(),
         .instance = instance(ptemp),
-        .web_uid = ap_unixd_config.user_id,
-        .web_gid = ap_unixd_config.group_id,
+        .web_uid = wsgid_web_uid(),
+        .web_gid = wsgid_web_gid(),
         .threaded = is_threaded(),
     };
     server_rec *each;
@@ -101,18 +117,13 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
     /* The first of the two readings at start only checks. */
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
-    /* An httpd without root serves as whoever started it, whatever User says. */
-    if (geteuid() != 0) {
-        facts.web_uid = geteuid();
-        facts.web_gid = getegid();
-    }
     main_server = s;
     bind_groups();
     for (each = s; each; each = each->next)
         preload_server(ptemp, each);
     wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);
     apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
-    ap_add_version_component(pconf, "mod_wsgid/0.1");
+    ap_add_version_component(pconf, WSGID_COMPONENT);
     return OK;
 }
 

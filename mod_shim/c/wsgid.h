@@ -13,6 +13,7 @@
  *   body.c        reading what the client sends
  *   reply.c       brigades: what the client gets
  *   startup.c     post_config and the parent's maintenance
+ *   dump.c        the configuration for wsgictl check
  *   rust.c        where Rust's functions are
  */
 #ifndef WSGID_H
@@ -34,6 +35,8 @@ APLOG_USE_MODULE(wsgi);
 
 #define WSGID_HANDLER "wsgi-script"
 #define WSGID_UNSET (-1)
+/* What the Server header and wsgictl are told. */
+#define WSGID_COMPONENT "mod_wsgid/0.1"
 
 /* What both servers and directories may set; NULL or WSGID_UNSET where they did not. */
 typedef struct {
@@ -116,6 +119,7 @@ wsgid_settings wsgid_settings_of(request_rec *r);
 
 /* directives.c */
 extern const command_rec wsgid_directives[];
+const char *wsgid_without_effect(const command_rec *command);
 
 /* options.c */
 const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value);
@@ -153,6 +157,12 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 int wsgid_monitor(apr_pool_t *p, server_rec *s);
 void wsgid_child_init(apr_pool_t *p, server_rec *s);
+const char *wsgid_control_socket(void);
+uid_t wsgid_web_uid(void);
+gid_t wsgid_web_gid(void);
+
+/* dump.c */
+void wsgid_dump(apr_pool_t *p, server_rec *s);
 
 static inline shim_text wsgid_text(const char *string)
 {

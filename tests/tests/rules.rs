@@ -141,7 +141,7 @@ fn the_staged_tree_is_whole() {
 fn the_manual_knows_every_option_of_the_programs() {
     for (program, commands, page) in [
         ("usr/sbin/wsgid", &["run", "serve"][..], "wsgid.8"),
-        ("usr/bin/wsgictl", &["status", "reload"][..], "wsgictl.1"),
+        ("usr/bin/wsgictl", &["status", "reload", "check"][..], "wsgictl.1"),
     ] {
         let mut offered = BTreeSet::new();
         for command in commands {

@@ -16,7 +16,7 @@ mod children;
 mod conf;
 mod httpd;
 mod port;
-mod python;
+pub mod python;
 mod site;
 mod watch;
 

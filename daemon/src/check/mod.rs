@@ -1,0 +1,313 @@
+//! `wsgictl check`: what will go wrong with a configuration, said before it does, with the line and with
+//! what to do.
+//!
+//! httpd reads its configuration itself and the module prints what came of it; from there on everything is
+//! a function of that tree, of what a [`probe::Probe`] sees of the file system, and of the user database.
+//! Nothing of a user's is executed, and where httpd would have to be asked what it does, nothing is said.
+//!
+//! * [`ask`], [`dump`], [`words`]: the configuration, from httpd
+//! * [`site`], [`sections`]: as servers, groups and applications; which sections apply to one
+//! * [`groups`], [`routing`], [`idle`]: what is said of process groups, of applications, and in vain
+//! * [`homes`], [`python`]: what groups need to start; [`scripts`], [`grants`]: what an application needs
+//! * [`files`], [`way`], [`probe`]: how somebody else would get to a file
+//! * [`finding`]: what it comes to
+
+mod ask;
+mod dump;
+mod files;
+mod finding;
+mod grants;
+mod groups;
+mod homes;
+mod idle;
+mod probe;
+mod python;
+mod routing;
+mod scripts;
+mod sections;
+mod site;
+mod way;
+mod words;
+
+use crate::configuration::accounts::Unreadable;
+use crate::configuration::identity;
+use crate::configuration::{Accounts, Privilege, SystemAccounts};
+use crate::installation::Installation;
+use crate::serve::python::in_path;
+use ask::{Inquiry, NotRun, Said};
+use clap::{Args, ValueEnum};
+use dump::Dump;
+use finding::{Finding, Grade};
+use probe::{Machine, Probe};
+use site::{Group, Site};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use way::Walker;
+
+/// Arguments of `wsgictl check`.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// The program to ask: httpd, or a script that starts it. By default apache2ctl, httpd or apachectl.
+    #[arg(long, value_name = "PROGRAM")]
+    httpd: Option<PathBuf>,
+    /// The configuration, if it is not the program's own (httpd's -f).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A name for <IfDefine>, as httpd's own -D; more than once for more.
+    #[arg(short = 'D', long = "define", value_name = "NAME")]
+    defines: Vec<String>,
+    /// Check with this mod_wsgid.so in place of the configuration's own wsgi_module.
+    #[arg(long, value_name = "PATH")]
+    module: Option<PathBuf>,
+    /// How to write the findings.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Nothing could be checked.
+#[derive(Debug, thiserror::Error)]
+enum Unchecked {
+    #[error("there is no apache2ctl, httpd or apachectl in PATH: name the program with --httpd")]
+    NoProgram,
+    #[error(transparent)]
+    NotRun(#[from] NotRun),
+    #[error("{} does not read its configuration: {said}", .program.display())]
+    Failed { program: PathBuf, said: String },
+    #[error(
+        "the configuration does not load mod_wsgid, and it can't be put in its place: {0}; name one with --module"
+    )]
+    NoModule(String),
+    #[error("the module {} is not that of this wsgictl: it tells nothing", .0.display())]
+    Silent(PathBuf),
+    #[error("{0}")]
+    Accounts(#[from] Unreadable),
+}
+
+const ERRORS_FOUND: u8 = 1;
+const NOT_CHECKED: u8 = 2;
+
+/// The command.
+pub fn main(arguments: &Arguments) -> ExitCode {
+    match run(arguments) {
+        Ok(findings) => {
+            let text = match arguments.format {
+                Format::Text => finding::text(&findings),
+                Format::Json => finding::json(&findings),
+            };
+            let _ = std::io::stdout().write_all(text.as_bytes()); // a closed pipe is the reader's choice
+            let failed = findings.iter().any(|finding| finding.grade == Grade::Error);
+            if failed { ExitCode::from(ERRORS_FOUND) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("wsgictl: {error}");
+            ExitCode::from(NOT_CHECKED)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Vec<Finding>, Unchecked> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let program = arguments.httpd.clone().or_else(|| program(&path)).ok_or(Unchecked::NoProgram)?;
+    let config = arguments.config.as_ref().map(|path| std::path::absolute(path).unwrap_or(path.clone()));
+    let inquiry = Inquiry { program, config, defines: arguments.defines.clone() };
+    let installed =
+        || Installation::of_this_program().and_then(|tree| tree.module()).map_err(|e| e.to_string());
+    let (said, mut findings) = inquire(&inquiry, arguments.module.as_deref(), installed)?;
+    match said {
+        Said::Told(dump) => findings.extend(of_machine(&dump)?),
+        Said::Stopped(finding) => findings.push(finding),
+        Said::Silent => return Err(Unchecked::Silent(arguments.module.clone().unwrap_or_default())),
+        Said::Failed(said) => return Err(Unchecked::Failed { program: inquiry.program, said }),
+    }
+    Ok(finding::in_order(findings))
+}
+
+/// On Debian httpd needs the environment that apache2ctl gives it. Fedora's apachectl takes no arguments.
+fn program(path: &OsStr) -> Option<PathBuf> {
+    let with_system = [path, OsStr::new("/usr/sbin:/usr/local/sbin")].join(OsStr::new(":"));
+    ["apache2ctl", "httpd", "apachectl", "apache2"].iter().find_map(|name| in_path(name, &with_system))
+}
+
+/// Asks, and once more with our module where the configuration has another or none: so a host that still
+/// runs mod_wsgi is checked as it will be.
+fn inquire(
+    inquiry: &Inquiry,
+    module: Option<&Path>,
+    installed: impl Fn() -> Result<PathBuf, String>,
+) -> Result<(Said, Vec<Finding>), Unchecked> {
+    let first = inquiry.ask(module)?;
+    let refused_by_another = matches!(&first, Said::Stopped(finding) if ask::may_be_anothers(finding));
+    if module.is_some() || !(matches!(first, Said::Silent) || refused_by_another) {
+        return Ok((first, Vec::new()));
+    }
+    let ours = match installed() {
+        Ok(module) => module,
+        Err(_) if refused_by_another => return Ok((first, Vec::new())),
+        Err(missing) => return Err(Unchecked::NoModule(missing)),
+    };
+    let second = inquiry.ask(Some(&ours))?;
+    if refused_by_another && matches!(second, Said::Stopped(_)) {
+        return Ok((second, Vec::new()));
+    }
+    let note = Finding::general(
+        Grade::Note,
+        "The configuration does not load mod_wsgid: its wsgi_module is another, or none. It was checked with \
+         mod_wsgid in that place.",
+        format!(
+            "To switch, let LoadModule wsgi_module name {}; on Debian: a2dismod wsgi; a2enmod wsgid.",
+            ours.display()
+        ),
+    );
+    Ok((second, vec![note]))
+}
+
+fn of_machine(dump: &Dump) -> Result<Vec<Finding>, Unreadable> {
+    let accounts = SystemAccounts;
+    let privilege = match nix::unistd::geteuid().is_root() {
+        true => Privilege::Root { allow_root: true },
+        false => Privilege::Own(identity::own(&accounts)?),
+    };
+    findings(dump, &Machine, &accounts, privilege)
+}
+
+/// What every check looks at.
+struct Case<'a> {
+    site: Site<'a>,
+    probe: &'a dyn Probe,
+    accounts: &'a dyn Accounts,
+    privilege: Privilege,
+    /// The web server's user.
+    web: Walker,
+    web_gid: u32,
+    unseen: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl Case<'_> {
+    /// As whom a group's workers go about; `None` where that can't be found out.
+    fn walker(&self, group: &Group<'_>) -> Option<Walker> {
+        let web = (self.web.uid, self.web_gid);
+        let (found, _) = identity::resolve(&group.options, web, &self.privilege, self.accounts).ok()?;
+        Some(Walker { name: found.name, uid: found.uid, groups: found.groups })
+    }
+
+    /// For the note on what could not be looked at.
+    fn not_seen(&self, path: PathBuf) {
+        self.unseen.borrow_mut().insert(path);
+    }
+}
+
+/// Every check, on what is given.
+fn findings(
+    dump: &Dump,
+    probe: &dyn Probe,
+    accounts: &dyn Accounts,
+    privilege: Privilege,
+) -> Result<Vec<Finding>, Unreadable> {
+    let fact = |name| dump.number(name).unwrap_or(u32::MAX);
+    let (uid, gid) = (fact("web-uid"), fact("web-gid"));
+    let account = accounts.user_of(uid)?;
+    let web = Walker {
+        groups: account.as_ref().map_or(Ok(vec![gid]), |account| accounts.groups_of(&account.name, gid))?,
+        name: account.map_or_else(|| format!("#{uid}"), |account| account.name),
+        uid,
+    };
+    let case = Case {
+        site: Site::new(dump),
+        probe,
+        accounts,
+        privilege,
+        web,
+        web_gid: gid,
+        unseen: RefCell::default(),
+    };
+    let mut findings =
+        [groups::check(&case), routing::check(&case), idle::check(&case), homes::check(&case)].concat();
+    findings.extend(daemon(&case));
+    findings.extend(unseen(&case));
+    Ok(findings)
+}
+
+fn daemon(case: &Case<'_>) -> Option<Finding> {
+    let socket = Path::new(case.site.dump.facts.get("control-socket")?);
+    let error = case.probe.listens(socket).err()?;
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        case.not_seen(socket.into());
+        return None;
+    }
+    let what = format!("The daemon does not listen at {}: {error}.", socket.display());
+    let mend = "Start wsgid before httpd; or name its socket with WSGIDaemonSocket.";
+    let line = case.site.main().all("WSGIDaemonSocket").last();
+    Some(match line {
+        Some(directive) => Finding::new(Grade::Note, &directive.place, what, mend),
+        None => Finding::general(Grade::Note, what, mend),
+    })
+}
+
+fn unseen(case: &Case<'_>) -> Option<Finding> {
+    let unseen = case.unseen.borrow();
+    let shown: Vec<String> = unseen.iter().take(3).map(|path| path.display().to_string()).collect();
+    let further = if unseen.len() > shown.len() { " and others" } else { "" };
+    let what = format!("Not looked at, for lack of permission: {}{further}.", shown.join(", "));
+    (!unseen.is_empty()).then(|| Finding::general(Grade::Note, what, "Run wsgictl check as root."))
+}
+
+/// What the checks find in a configuration, for their tests.
+#[cfg(test)]
+mod fixture {
+    use super::*;
+    use crate::configuration::accounts::fixture::Few as FewUsers;
+
+    /// As `line: grade: sentence`.
+    pub fn found(probe: &dyn Probe, text: &str) -> Vec<String> {
+        let mut dump = site::fixture::dump(text);
+        dump.facts.insert("control-socket".into(), "/run/wsgid/control.sock".into());
+        dump.commands.push(dump::Command {
+            name: "WSGISocketPrefix".into(),
+            no_effect: "has nothing to do here: WSGIDaemonSocket names the daemon's socket".into(),
+        });
+        let root = Privilege::Root { allow_root: true };
+        let findings = findings(&dump, probe, &FewUsers, root).unwrap();
+        let shown = |finding: &Finding| {
+            let line = finding.place.as_ref().map_or(0, |place| place.line);
+            format!("{line}: {:?}: {}", finding.grade, finding.what)
+        };
+        finding::in_order(findings).iter().map(shown).collect()
+    }
+
+    /// Exactly these, in this order, each by its beginning and by what it must contain.
+    #[track_caller]
+    pub fn assert_found(probe: &dyn Probe, text: &str, expected: &[(&str, &str)]) {
+        let found = found(probe, text);
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (finding, (beginning, part)) in found.iter().zip(expected) {
+            assert!(
+                finding.starts_with(beginning) && finding.contains(part),
+                "{beginning} {part}: {found:#?}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::assert_found;
+    use super::probe::fixture::Few;
+
+    #[test]
+    fn a_daemon_that_does_not_listen() {
+        let silent = Few::new().without_daemon();
+        assert_found(&silent, "WSGIDaemonSocket /run/wsgid/control.sock", &[("1: Note", "does not listen")]);
+    }
+}

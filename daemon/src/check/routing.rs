@@ -1,0 +1,310 @@
+//! Applications: which group each runs in, which URLs reach it, and what it will miss.
+
+use super::Case;
+use super::dump::{Directive, Place};
+use super::finding::{Finding, Grade};
+use super::groups::unusable;
+use super::scripts;
+use super::sections::{self, Layer, Value, value};
+use super::site::{Alias, Server, settled};
+use super::way::Walker;
+use super::words;
+
+/// All findings on applications.
+pub fn check(case: &Case<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut blind: Vec<Place> = Vec::new();
+    for server in &case.site.servers {
+        findings.extend(hidden(&case.site.own_aliases(server)));
+        let access_file = case.site.setting(server, "AccessFileName");
+        let access_file = access_file.map_or(".htaccess".into(), Directive::first_word);
+        for alias in &case.site.aliases(server) {
+            let layers = sections::for_alias(&case.site, server, alias, scripts::is_directory(case, alias));
+            let group = Membership::of(case, server, alias, &layers);
+            findings.extend(group.findings(case, server, alias));
+            let user = group.walker(case, server);
+            findings.extend(scripts::check(case, alias, user.as_ref(), &layers, &access_file));
+            if says_nothing_of_authorization(case, server, alias, &layers) {
+                blind.push(alias.directive.place.clone());
+            }
+        }
+    }
+    findings.extend(blind.into_iter().min().map(|place| authorization(&place)));
+    let everything = case.site.everything();
+    findings.extend(everything.iter().filter_map(|each| group_by_host(each)));
+    findings.extend(without_exec_cgi(&everything));
+    findings
+}
+
+/// Which process group an application runs in.
+enum Membership {
+    /// This one, as somebody wrote here.
+    Written(String, Place),
+    /// The implicit one, because nobody wrote anything.
+    Default,
+    /// Requests decide.
+    Open,
+}
+
+impl Membership {
+    fn of<'a>(case: &Case<'a>, server: &Server<'a>, alias: &Alias<'a>, layers: &[Layer<'a>]) -> Self {
+        let said =
+            match (alias.option("process-group"), value(&case.site, server, layers, "WSGIProcessGroup")) {
+                (Some(name), _) => (name.to_string(), alias.directive),
+                (None, Value::By(directive)) => (directive.first_word(), directive),
+                (None, Value::Unset) => return Self::Default,
+                (None, Value::Open) => return Self::Open,
+            };
+        settled(&said.0).map_or(Self::Open, |name| Self::Written(name.into(), said.1.place.clone()))
+    }
+
+    fn findings(&self, case: &Case<'_>, server: &Server<'_>, alias: &Alias<'_>) -> Vec<Finding> {
+        let restrict = case.site.setting(server, "WSGIRestrictEmbedded");
+        let restricted = restrict.filter(|directive| directive.first_word().eq_ignore_ascii_case("on"));
+        let groups: Vec<&str> = case
+            .site
+            .usable(server)
+            .filter(|group| !group.is_service())
+            .map(|group| group.name.as_str())
+            .collect();
+        let found = match self {
+            Self::Open => None,
+            Self::Written(name, place) if !name.is_empty() => {
+                unusable(case, server, name, place).or_else(|| service(case, name, alias))
+            }
+            _ if restricted.is_some() => restricted.map(|directive| refused(alias, directive)),
+            Self::Default if !groups.is_empty() => Some(implicit(case, alias, &groups)),
+            _ => None,
+        };
+        found.into_iter().collect()
+    }
+
+    /// As whom the application runs, where that is known.
+    fn walker(&self, case: &Case<'_>, server: &Server<'_>) -> Option<Walker> {
+        match self {
+            Self::Open => None,
+            Self::Written(name, _) if !name.is_empty() => case
+                .site
+                .usable(server)
+                .find(|group| group.name == *name)
+                .and_then(|group| case.walker(group)),
+            _ => Some(case.web.clone()),
+        }
+    }
+}
+
+fn service(case: &Case<'_>, name: &str, alias: &Alias<'_>) -> Option<Finding> {
+    let group = case.site.groups.iter().find(|group| group.name == name && group.is_service())?;
+    let what = format!(
+        "Requests for {} go to process group '{name}', which has threads=0 at {}:{} and so none for requests.",
+        alias.location, group.directive.place.file, group.directive.place.line
+    );
+    let mend = "Give the application a group with threads, and keep this one for its WSGIImportScript.";
+    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
+}
+
+fn refused(alias: &Alias<'_>, by: &Directive) -> Finding {
+    let what = format!(
+        "{} runs in no declared process group, and WSGIRestrictEmbedded at {}:{} has such requests answered 500.",
+        alias.location, by.place.file, by.place.line
+    );
+    Finding::new(
+        Grade::Error,
+        &alias.directive.place,
+        what,
+        "Add process-group= with the name of a declared group.",
+    )
+}
+
+fn implicit(case: &Case<'_>, alias: &Alias<'_>, groups: &[&str]) -> Finding {
+    let what = format!(
+        "{} runs in the implicit process group, as user {}, although there is a declared one ({}).",
+        alias.location,
+        case.web.name,
+        groups.join(", ")
+    );
+    let mend = format!(
+        "Add process-group={} to the line; or process-group=%{{GLOBAL}} if this is meant. WSGIRestrictEmbedded On keeps \
+         applications from getting there by mistake.",
+        groups[0]
+    );
+    Finding::new(Grade::Warning, &alias.directive.place, what, mend)
+}
+
+/// The first alias that matches is taken, so a shorter one must not stand before a longer.
+fn hidden(aliases: &[Alias<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (n, alias) in aliases.iter().enumerate() {
+        if let Some(other) = aliases[..n].iter().find(|other| covers(other, alias)) {
+            let what = format!(
+                "{} is never reached: {} at {}:{} covers it, and the first that matches is taken.",
+                alias.location, other.location, other.directive.place.file, other.directive.place.line
+            );
+            let mend = "Move the longer path above the shorter one.";
+            findings.push(Finding::new(Grade::Error, &alias.directive.place, what, mend));
+        }
+    }
+    findings
+}
+
+fn covers(shorter: &Alias<'_>, longer: &Alias<'_>) -> bool {
+    let names = |alias: &Alias<'_>| -> Vec<String> {
+        alias.location.split('/').filter(|name| !name.is_empty()).map(String::from).collect()
+    };
+    let needs_slash = shorter.location.ends_with('/') && !longer.location.ends_with('/');
+    let (few, many) = (names(shorter), names(longer));
+    let below = many.starts_with(&few) && !(needs_slash && many.len() == few.len() && !few.is_empty());
+    below && !shorter.is_match && !longer.is_match
+}
+
+/// Whoever decided has said so, or lets httpd authenticate.
+fn says_nothing_of_authorization<'a>(
+    case: &Case<'a>,
+    server: &Server<'a>,
+    alias: &Alias<'a>,
+    layers: &[Layer<'a>],
+) -> bool {
+    let unset = |name| value(&case.site, server, layers, name) == Value::Unset;
+    alias.option("pass-authorization").is_none()
+        && ["WSGIPassAuthorization", "CGIPassAuth", "AuthType"].into_iter().all(unset)
+}
+
+fn authorization(place: &Place) -> Finding {
+    let what =
+        "Applications here don't see the Authorization header, and httpd authenticates nobody for them.";
+    let mend = "Set WSGIPassAuthorization On where an application checks passwords or tokens itself; Off says that none \
+                does.";
+    Finding::new(Grade::Note, place, what, mend)
+}
+
+/// A client may claim any Host.
+fn group_by_host(directive: &Directive) -> Option<Finding> {
+    let skip = if directive.is("WSGIScriptAlias") || directive.is("WSGIScriptAliasMatch") { 2 } else { 1 };
+    let option =
+        words::options(&directive.args, skip).into_iter().find(|(key, _)| key == "application-group");
+    let name = match option {
+        _ if directive.is("WSGIApplicationGroup") => directive.first_word(),
+        Some((_, value)) if directive.name.to_ascii_lowercase().starts_with("wsgi") => value,
+        _ => return None,
+    };
+    let what = "Clients choose the application group by the Host header they send: each name is an interpreter of its own.";
+    let mend = "Use %{SERVER}, which is the virtual host's ServerName, or %{GLOBAL}.";
+    (name == "%{HOST}").then(|| Finding::new(Grade::Warning, &directive.place, what, mend))
+}
+
+/// Scripts that a handler finds, rather than an alias, need `Options ExecCGI`.
+fn without_exec_cgi(everything: &[&Directive]) -> Option<Finding> {
+    let says = |name: &str, wanted: &[&str]| {
+        everything.iter().filter(|each| each.is(name)).any(|each| {
+            each.words()
+                .iter()
+                .any(|word| wanted.contains(&word.trim_start_matches('+').to_ascii_lowercase().as_str()))
+        })
+    };
+    let allowed = says("Options", &["execcgi", "all"]) || says("AllowOverride", &["all", "options"]);
+    let handler = everything.iter().find(|each| {
+        (each.is("SetHandler") || each.is("AddHandler"))
+            && ["wsgi-script", "application/x-httpd-wsgi"].contains(&each.first_word().as_str())
+    })?;
+    let what = "Scripts that are found by this handler are answered 403: Options ExecCGI is on nowhere.";
+    let mend = "Add Options +ExecCGI to the directory, or mount the script with WSGIScriptAlias.";
+    (!allowed).then(|| Finding::new(Grade::Error, &handler.place, what, mend))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::assert_found;
+    use super::super::probe::fixture::Few;
+
+    const SAID: &str = "WSGIPassAuthorization Off\n";
+
+    fn scripts() -> Few {
+        Few::new().file("/srv/a.wsgi").file("/srv/b.wsgi")
+    }
+
+    #[test]
+    fn a_longer_path_behind_a_shorter_one() {
+        for (first, second, hidden) in [
+            ("/", "/api", true),
+            ("/api", "/", false),
+            ("/app", "/app/below", true),
+            ("/app", "/apple", false),
+            ("/app/", "/app", false),
+            ("/app", "/app", true),
+        ] {
+            let text =
+                format!("{SAID}WSGIScriptAlias {first} /srv/a.wsgi\nWSGIScriptAlias {second} /srv/b.wsgi");
+            let expected = [("3: Error", "at /etc/site.conf:2 covers it")];
+            assert_found(&scripts(), &text, if hidden { &expected } else { &[] });
+        }
+    }
+
+    #[test]
+    fn an_application_in_the_implicit_group_by_mistake() {
+        let begun = format!("{SAID}WSGIDaemonProcess g\nWSGIScriptAlias /a /srv/a.wsgi process-group=g\n");
+        let text = format!("{begun}WSGIScriptAlias /b /srv/b.wsgi");
+        assert_found(
+            &scripts(),
+            &text,
+            &[("4: Warning", "/b runs in the implicit process group, as user web")],
+        );
+        assert_found(&scripts(), &format!("{text} process-group=%{{GLOBAL}}"), &[]);
+        let by_section = format!("{text}\n<Directory /srv>\nWSGIProcessGroup g\n</Directory>");
+        assert_found(&scripts(), &by_section, &[]);
+        let refused = format!("{text}\nWSGIRestrictEmbedded On");
+        assert_found(&scripts(), &refused, &[("4: Error", "WSGIRestrictEmbedded at /etc/site.conf:5")]);
+        // Where nothing is declared, nothing else could have been meant.
+        assert_found(&scripts(), &format!("{SAID}WSGIScriptAlias / /srv/a.wsgi"), &[]);
+    }
+
+    #[test]
+    fn requests_for_a_service() {
+        let text =
+            format!("{SAID}WSGIDaemonProcess g threads=0\nWSGIScriptAlias / /srv/a.wsgi process-group=g");
+        let found = super::super::fixture::found(&scripts(), &text);
+        assert!(
+            found.iter().any(|line| line.starts_with("3: Error: Requests for / go to process group 'g'")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_inherited_group_that_belongs_elsewhere() {
+        let text = "
+            WSGIPassAuthorization Off
+            WSGIProcessGroup one
+            <VirtualHost *:80>
+            ServerName one.example
+            WSGIDaemonProcess one
+            WSGIScriptAlias / /srv/a.wsgi
+            </VirtualHost>
+            <VirtualHost *:80>
+            ServerName two.example
+            WSGIScriptAlias / /srv/b.wsgi
+            </VirtualHost>";
+        assert_found(&scripts(), text, &[("3: Error", "this one is two.example")]);
+    }
+
+    #[test]
+    fn clients_that_choose_the_interpreter() {
+        let text = format!(
+            "{SAID}WSGIApplicationGroup %{{HOST}}\nWSGIScriptAlias / /srv/a.wsgi application-group=%{{HOST}}"
+        );
+        assert_found(&scripts(), &text, &[("2: Warning", "Host header"), ("3: Warning", "Host header")]);
+    }
+
+    #[test]
+    fn a_header_that_will_be_missing() {
+        let text = "WSGIScriptAlias /a /srv/a.wsgi\nWSGIScriptAlias /b /srv/b.wsgi";
+        assert_found(&scripts(), text, &[("1: Note", "Authorization header")]);
+        let basic = format!("{text}\n<Location />\nAuthType Basic\n</Location>");
+        assert_found(&scripts(), &basic, &[]);
+    }
+
+    #[test]
+    fn a_handler_without_leave_to_execute() {
+        let text = "<Directory /srv>\nAddHandler wsgi-script .wsgi\n</Directory>";
+        assert_found(&Few::new(), text, &[("2: Error", "ExecCGI is on nowhere")]);
+        assert_found(&Few::new(), &format!("{text}\n<Directory /srv>\nOptions +ExecCGI\n</Directory>"), &[]);
+    }
+}

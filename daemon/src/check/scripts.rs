@@ -1,0 +1,134 @@
+//! The script of an alias: is it there, may httpd find it, may the worker read it, is anybody let in?
+
+use super::Case;
+use super::dump::Directive;
+use super::files::way_finding;
+use super::finding::{Finding, Grade};
+use super::grants;
+use super::probe::Kind;
+use super::sections::{Layer, Value};
+use super::site::Alias;
+use super::way::{End, Need, Walker, way};
+use std::path::Path;
+
+/// Is the target a directory of scripts? Where it can't be seen, its last letter has to do.
+pub fn is_directory(case: &Case<'_>, alias: &Alias<'_>) -> bool {
+    let Some(path) = &alias.target else { return false };
+    match way(case.probe, &case.web, path, Need::Nothing) {
+        End::There(_, kind) => kind == Kind::Directory,
+        _ => path.to_str().is_some_and(|path| path.ends_with('/')),
+    }
+}
+
+/// All findings on it. `user` is the application's, where that is known.
+pub fn check(
+    case: &Case<'_>,
+    alias: &Alias<'_>,
+    user: Option<&Walker>,
+    layers: &[Layer<'_>],
+    access_file: &str,
+) -> Vec<Finding> {
+    let Some(path) = alias.target.as_deref() else { return Vec::new() };
+    let line = (&alias.directive.place, Grade::Error);
+    let (needs, directory) = match is_directory(case, alias) {
+        true => ([Need::Execute; 2], path),
+        false => ([Need::Nothing, Need::Read], path.parent().unwrap_or(path)),
+    };
+    let by_web = way_finding(case, line, "The web server does not get to", &case.web, path, needs[0]);
+    let missing = by_web.as_ref().is_some_and(|finding| finding.what.contains("there is no"));
+    let by_user = user
+        .filter(|_| !missing)
+        .and_then(|user| way_finding(case, line, "The application does not get to", user, path, needs[1]));
+    [by_web, by_user, denial(case, alias, layers, directory, access_file)].into_iter().flatten().collect()
+}
+
+/// `directory` is where the script stands.
+fn denial(
+    case: &Case<'_>,
+    alias: &Alias<'_>,
+    layers: &[Layer<'_>],
+    directory: &Path,
+    access_file: &str,
+) -> Option<Finding> {
+    let denial = grants::denial(layers)?;
+    // AllowOverride stands in directories alone.
+    let allowed = layers.iter().fold(Value::Unset, |value, layer| {
+        let says = layer.all("AllowOverride").chain(layer.all("AllowOverrideList")).last();
+        says.map_or(value, Value::By)
+    });
+    if grants::overridden(case.probe, allowed, access_file, directory) {
+        return None;
+    }
+    let Directive { name, args, place, .. } = denial.section;
+    let what = format!(
+        "Every request for {} will be answered 403, \"client denied by server configuration\": the last word on it \
+         has <{name} {args}> at {}:{}.",
+        alias.location, place.file, place.line
+    );
+    let shown = directory.display();
+    let mend = format!("Add: <Directory {shown}> Require all granted </Directory>, or whom else you let in.");
+    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::assert_found;
+    use super::super::probe::fixture::Few;
+
+    const BEGUN: &str = "WSGIPassAuthorization Off\nWSGIDaemonProcess g user=bob";
+    const MOUNTED: &str = "\nWSGIScriptAlias / /home/bob/site/app.wsgi process-group=g";
+
+    fn home(mode: u32) -> Few {
+        Few::new().dir("/home/bob", mode, 1000).file_of("/home/bob/site/app.wsgi", 0o640, 1000)
+    }
+
+    #[test]
+    fn a_home_directory_that_is_closed_to_the_web_server() {
+        let text = format!("{BEGUN}{MOUNTED}");
+        let expected = [(
+            "3: Error",
+            "The web server does not get to /home/bob/site/app.wsgi: user web is denied at /home/bob (mode 0700)",
+        )];
+        assert_found(&home(0o700), &text, &expected);
+        assert_found(&home(0o711), &text, &[]);
+        assert_found(&home(0o700).acl("/home/bob"), &text, &[]);
+    }
+
+    #[test]
+    fn a_script_that_the_application_may_not_read() {
+        let text = format!("WSGIPassAuthorization Off\nWSGIDaemonProcess g{MOUNTED}");
+        let expected = [(
+            "3: Error",
+            "The application does not get to /home/bob/site/app.wsgi: user web is denied at /home/bob/site/app.wsgi (mode 0640)",
+        )];
+        assert_found(&home(0o711), &text, &expected);
+    }
+
+    #[test]
+    fn a_script_that_is_missing() {
+        let text = format!("{BEGUN}{MOUNTED}");
+        assert_found(&Few::new(), &text, &[("3: Error", "there is no /home.")]);
+        let pattern = "WSGIPassAuthorization Off\nWSGIScriptAliasMatch ^/(.*) /home/$1/app.wsgi";
+        assert_found(&Few::new(), pattern, &[]);
+    }
+
+    #[test]
+    fn where_one_may_not_look_is_said_once() {
+        let expected = [("0: Note", "for lack of permission: /home/bob/site.")];
+        assert_found(&home(0o711).forbid("/home/bob"), &format!("{BEGUN}{MOUNTED}"), &expected);
+    }
+
+    #[test]
+    fn requests_that_nobody_lets_in() {
+        let denied = format!("{BEGUN}{MOUNTED}\n<Directory />\nRequire all denied\n</Directory>");
+        assert_found(
+            &home(0o711),
+            &denied,
+            &[("3: Error", "the last word on it has <Directory /> at /etc/site.conf:4")],
+        );
+        let granted = format!("{denied}\n<Directory /home/bob/site>\nRequire all granted\n</Directory>");
+        assert_found(&home(0o711), &granted, &[]);
+        let left_to_a_file = format!("{denied}\n<Directory /home>\nAllowOverride AuthConfig\n</Directory>");
+        assert_found(&home(0o711).file("/home/bob/site/.htaccess"), &left_to_a_file, &[]);
+    }
+}
