@@ -14,12 +14,13 @@
 //! * [`stack`]: the sentence above; [`plan`] its words
 //! * [`httpd`], [`daemon`], [`serve`]: the programs; [`family`] their processes, [`place`] their directory
 //! * [`client`]: HTTP, byte by byte; [`browser`]: with cookies and forms
-//! * [`board`]: what a pool's board says
+//! * [`board`]: what a pool's board says; [`check`]: what `wsgictl check` says
 //! * [`stage`], [`venv`]: what many tests share: the installed tree, virtual environments
 //! * [`wait`]: patience without sleeping
 
 pub mod board;
 pub mod browser;
+pub mod check;
 pub mod client;
 pub mod daemon;
 pub mod family;
