@@ -105,6 +105,7 @@ fn directory_findings(case: &Case<'_>, group: &Group<'_>, who: &Walker) -> Vec<F
             Need::Execute,
         ));
     }
+    // Entries may be archives as well.
     for path in &group.options.python_path {
         let what = format!("Process group '{}' won't find modules in", group.name);
         findings.extend(way_finding(
@@ -113,7 +114,7 @@ fn directory_findings(case: &Case<'_>, group: &Group<'_>, who: &Walker) -> Vec<F
             &what,
             who,
             Path::new(&text(path)),
-            Need::Execute,
+            Need::Nothing,
         ));
     }
     findings
@@ -148,5 +149,11 @@ mod tests {
             ("2: Warning", "modules in /nowhere"),
         ];
         assert_found(&good(), &text(options), &expected);
+    }
+    #[test]
+    fn nothing_is_said_of_another_root() {
+        let text = format!("{BEGUN} chroot=/jail python-home=/opt/none\nWSGIProcessGroup g");
+        let found = super::super::fixture::found(&Few::new(), &text);
+        assert!(found.iter().all(|line| !line.contains("Error")), "{found:?}");
     }
 }

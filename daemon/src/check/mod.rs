@@ -195,8 +195,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// As whom a group's workers go about; `None` where that can't be found out.
+    /// As whom a group's workers go about; `None` where that can't be found out, and where they see another
+    /// file system.
     fn walker(&self, group: &Group<'_>) -> Option<Walker> {
+        if group.written.iter().any(|(key, _)| key == "chroot") {
+            return None;
+        }
         let web = (self.web.uid, self.web_gid);
         let (found, _) = identity::resolve(&group.options, web, &self.privilege, self.accounts).ok()?;
         Some(Walker { name: found.name, uid: found.uid, groups: found.groups })
