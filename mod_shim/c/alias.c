@@ -1,70 +1,32 @@
 /* WSGIScriptAlias and WSGIScriptAliasMatch: reading them, and mapping a URL to a script with them. */
 #include "wsgid.h"
 
-static const char *set_flag(const char *value, int *flag)
-{
-    if (strcasecmp(value, "on") == 0)
-        *flag = 1;
-    else if (strcasecmp(value, "off") == 0)
-        *flag = 0;
-    else
-        return "must be On or Off";
-    return NULL;
-}
-
-static const char *set_option(apr_pool_t *p, wsgid_alias *alias, const char *key, const char *value)
-{
-    const char *complaint = NULL;
-
-    if (strcmp(key, "process-group") == 0)
-        alias->process_group = value;
-    else if (strcmp(key, "application-group") == 0)
-        alias->application_group = value;
-    else if (strcmp(key, "callable-object") == 0)
-        alias->callable = value;
-    else if (strcmp(key, "pass-authorization") == 0)
-        complaint = set_flag(value, &alias->pass_authorization);
-    else
-        return apr_psprintf(p, "Invalid option '%s' to WSGI script alias definition.", key);
-    if (!complaint && !*value && strcmp(key, "application-group") != 0)
-        complaint = "must not be empty";
-    return complaint ? apr_psprintf(p, "Option '%s' of WSGI script alias %s.", key, complaint) : NULL;
-}
-
-static const char *global_to_empty(const char *name)
-{
-    return strcmp(name, "%{GLOBAL}") == 0 ? "" : name;
-}
-
 static int is_directory(apr_pool_t *p, const char *path)
 {
     apr_finfo_t info;
     return apr_stat(&info, path, APR_FINFO_TYPE, p) == APR_SUCCESS && info.filetype == APR_DIR;
 }
 
-/*
- * With both groups known before any request, the script is imported when its workers start. Returns 0
- * when the process group is not declared (yet).
- */
-int wsgid_preload(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application)
+/* Both groups are known before any request, and the target is a script: it is imported when workers start. */
+int wsgid_is_preloaded(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application)
 {
-    if (!process || !application || wsgid_rust()->is_dynamic(process) || wsgid_rust()->is_dynamic(application)
-        || (alias->pattern && strchr(alias->target, '$')) || is_directory(p, alias->target))
-        return 1;
-    process = global_to_empty(process);
-    if (*process && !wsgid_rust()->draft_knows(wsgid_global.draft, process))
-        return 0;
-    wsgid_rust()->draft_preload(wsgid_global.draft, process, global_to_empty(application), alias->target);
-    return 1;
+    return process && application && !wsgid_rust()->is_dynamic(process) && !wsgid_rust()->is_dynamic(application)
+        && !(alias->pattern && strchr(alias->target, '$')) && !is_directory(p, alias->target);
+}
+
+void wsgid_preload(const char *process, const char *application, const char *script)
+{
+    wsgid_rust()->draft_preload(wsgid_global.draft, wsgid_global_to_empty(process),
+                                wsgid_global_to_empty(application), script);
 }
 
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
 {
     wsgid_server_config *config = ap_get_module_config(cmd->server->module_config, &wsgi_module);
     wsgid_alias *alias = apr_pcalloc(cmd->pool, sizeof(*alias));
-    const char *key, *value, *complaint;
+    const wsgid_route *route = &alias->route;
+    const char *complaint;
 
-    alias->pass_authorization = WSGID_UNSET;
     alias->location = ap_getword_conf(cmd->pool, &args);
     alias->target = ap_getword_conf(cmd->pool, &args);
     if (!*alias->location || !*alias->target)
@@ -72,19 +34,16 @@ const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
                             cmd->cmd->name);
     if (is_match && !(alias->pattern = ap_pregcomp(cmd->pool, alias->location, AP_REG_EXTENDED)))
         return apr_psprintf(cmd->pool, "Regular expression '%s' could not be compiled.", alias->location);
-    for (;;) {
-        if ((complaint = wsgid_option(cmd->pool, &args, &key, &value)))
-            return complaint;
-        if (!key)
-            break;
-        if ((complaint = set_option(cmd->pool, alias, key, value)))
-            return complaint;
-    }
+    if ((complaint = wsgid_route_options(cmd, args, "WSGI script alias",
+                                         WSGID_WITH_CALLABLE | WSGID_WITH_AUTHORIZATION, &alias->route)))
+        return complaint;
     if (!is_match && !(alias->target = ap_server_root_relative(cmd->pool, alias->target)))
         return "The path of the script is not valid.";
-    if (!wsgid_preload(cmd->temp_pool, alias, alias->process_group, alias->application_group))
-        return apr_psprintf(cmd->pool, "WSGI process group not yet configured: '%s' must be declared by a "
-                            "WSGIDaemonProcess above this line.", alias->process_group);
+    if (wsgid_is_preloaded(cmd->temp_pool, alias, route->process_group, route->application_group)) {
+        if ((complaint = wsgid_group_complaint(cmd, wsgid_global_to_empty(route->process_group))))
+            return complaint;
+        wsgid_preload(route->process_group, route->application_group, alias->target);
+    }
     *(wsgid_alias *)apr_array_push(config->aliases) = *alias;
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* Configuration of servers and directories. A request looks at its alias, then its directory, then
- * its server, then the default. */
+/* Configuration of servers and directories. A request looks at its alias or handler, then its directory,
+ * then its server, then the default. */
 #include "wsgid.h"
 
 static void unset(wsgid_settings *settings)
@@ -9,6 +9,7 @@ static void unset(wsgid_settings *settings)
     settings->chunked = WSGID_UNSET;
     settings->map_head = WSGID_UNSET;
     settings->error_override = WSGID_UNSET;
+    settings->sendfile = WSGID_UNSET;
 }
 
 static const char *first(const char *one, const char *other)
@@ -33,10 +34,20 @@ static wsgid_settings merge(const wsgid_settings *base, const wsgid_settings *ch
         .chunked = first_set(child->chunked, base->chunked),
         .map_head = first_set(child->map_head, base->map_head),
         .error_override = first_set(child->error_override, base->error_override),
+        .sendfile = first_set(child->sendfile, base->sendfile),
+        .allowed_groups = child->allowed_groups ? child->allowed_groups : base->allowed_groups,
         .trusted_headers = child->trusted_headers ? child->trusted_headers : base->trusted_headers,
         .trusted_proxies = child->trusted_proxies ? child->trusted_proxies : base->trusted_proxies,
     };
     return merged;
+}
+
+/* Each handler as `child` has it, or else `base`. */
+static apr_hash_t *merge_handlers(apr_pool_t *p, apr_hash_t *base, apr_hash_t *child)
+{
+    if (!base || !child)
+        return child ? child : base;
+    return apr_hash_overlay(p, child, base);
 }
 
 void *wsgid_create_server(apr_pool_t *p, server_rec *s)
@@ -53,6 +64,7 @@ void *wsgid_merge_server(apr_pool_t *p, void *base_, void *child_)
     const wsgid_server_config *base = base_, *child = child_;
     wsgid_server_config *merged = apr_pcalloc(p, sizeof(*merged));
     merged->settings = merge(&base->settings, &child->settings);
+    merged->handlers = merge_handlers(p, base->handlers, child->handlers);
     merged->restrict_embedded = first_set(child->restrict_embedded, base->restrict_embedded);
     /* The virtual host's own aliases are tried first. */
     merged->aliases = apr_array_append(p, child->aliases, base->aliases);
@@ -71,33 +83,35 @@ void *wsgid_merge_dir(apr_pool_t *p, void *base_, void *child_)
     const wsgid_dir_config *base = base_, *child = child_;
     wsgid_dir_config *merged = apr_pcalloc(p, sizeof(*merged));
     merged->settings = merge(&base->settings, &child->settings);
+    merged->handlers = merge_handlers(p, base->handlers, child->handlers);
     return merged;
 }
 
-static wsgid_settings of_alias(const wsgid_alias *alias)
+static wsgid_settings of_route(const wsgid_route *route)
 {
     wsgid_settings settings = { 0 };
     unset(&settings);
-    if (alias) {
-        settings.process_group = alias->process_group;
-        settings.application_group = alias->application_group;
-        settings.callable = alias->callable;
-        settings.pass_authorization = alias->pass_authorization;
+    if (route) {
+        settings.process_group = route->process_group;
+        settings.application_group = route->application_group;
+        settings.callable = route->callable;
+        settings.pass_authorization = route->pass_authorization;
     }
     return settings;
 }
 
-wsgid_settings wsgid_settings_of(request_rec *r)
+/* `route` is the way by which the request came, NULL if that has nothing to say. */
+wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route)
 {
     static const wsgid_settings defaults = {
         "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1, .chunked = 0,
-        .map_head = WSGID_MAP_AUTO, .error_override = 0
+        .map_head = WSGID_MAP_AUTO, .error_override = 0, .sendfile = 0
     };
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);
-    wsgid_settings alias = of_alias(wsgid_alias_of(r));
+    wsgid_settings own = of_route(route);
     wsgid_settings settings = merge(&defaults, &server->settings);
 
     settings = merge(&settings, &dir->settings);
-    return merge(&settings, &alias);
+    return merge(&settings, &own);
 }

@@ -44,6 +44,19 @@ static const char *set_map_head(cmd_parms *cmd, void *dir, const char *value)
     return NULL;
 }
 
+static const char *restrict_process(cmd_parms *cmd, void *dir, const char *args)
+{
+    apr_array_header_t *groups = apr_array_make(cmd->pool, 2, sizeof(shim_text));
+
+    while (*args) {
+        const char *group = ap_getword_conf(cmd->pool, &args);
+        if (*group)
+            *(shim_text *)apr_array_push(groups) = wsgid_text(wsgid_global_to_empty(group));
+    }
+    settings_of(cmd, dir)->allowed_groups = groups;
+    return NULL;
+}
+
 static const char *trust_headers(cmd_parms *cmd, void *dir, const char *args)
 {
     return wsgid_trust_headers(cmd, settings_of(cmd, dir), args);
@@ -152,19 +165,55 @@ static const char *pass_apache_request(cmd_parms *cmd, void *dir, int on)
               : NULL;
 }
 
+/* Says why a directive has no effect, the first time that it has none: a configuration may repeat it. */
+static void tell(cmd_parms *cmd, const char *why)
+{
+    if (!wsgid_speaks() || apr_hash_get(wsgid_global.told, cmd->cmd->name, APR_HASH_KEY_STRING))
+        return;
+    apr_hash_set(wsgid_global.told, cmd->cmd->name, APR_HASH_KEY_STRING, "");
+    ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, NULL, "%s at %s:%d %s.", cmd->cmd->name,
+                 cmd->directive->filename, cmd->directive->line_num, why);
+}
+
 /* A directive that is accepted without effect; cmd->info says why. */
 static const char *no_effect(cmd_parms *cmd, void *dir, const char *args)
 {
-    if (wsgid_speaks())
-        ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, NULL, "%s at %s:%d %s.", cmd->cmd->name,
-                     cmd->directive->filename, cmd->directive->line_num, (const char *)cmd->info);
+    tell(cmd, cmd->info);
     return NULL;
 }
 
-/* Why a directive that is accepted changes nothing; NULL where it does. */
+static const char *no_effect_flag(cmd_parms *cmd, void *dir, int on)
+{
+    return no_effect(cmd, dir, NULL);
+}
+
+/* The same for those that only the main server may have. */
+static const char *global_no_effect(cmd_parms *cmd, void *dir, const char *args)
+{
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    return complaint ? complaint : no_effect(cmd, dir, args);
+}
+
+static const char *global_no_effect_flag(cmd_parms *cmd, void *dir, int on)
+{
+    return global_no_effect(cmd, dir, NULL);
+}
+
+/* Case counts here, as files have it. */
+static const char *case_sensitivity(cmd_parms *cmd, void *dir, int on)
+{
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    return complaint || on ? complaint : no_effect(cmd, dir, NULL);
+}
+
+/* Why a directive that is accepted changes nothing; NULL where it does, or may. */
 const char *wsgid_without_effect(const command_rec *command)
 {
-    return command->func.raw_args == no_effect ? command->cmd_data : NULL;
+    const cmd_func *does = &command->func;
+    int nothing = does->raw_args == no_effect || does->raw_args == global_no_effect
+        || does->flag == no_effect_flag || does->flag == global_no_effect_flag;
+
+    return nothing ? command->cmd_data : NULL;
 }
 
 /* A directive that would guard something must not be accepted without its effect. */
@@ -185,6 +234,8 @@ static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
 #define LATER(name, where) \
     AP_INIT_RAW_ARGS(name, no_effect, "is not in force yet and has no effect", where, "not in force yet")
 #define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
+#define GLOBAL(name, words) AP_INIT_RAW_ARGS(name, global_no_effect, words, SERVER, words)
+#define GLOBAL_FLAG(name, words) AP_INIT_FLAG(name, global_no_effect_flag, words, SERVER, words)
 #define GONE(name) MOOT(name, OR_ALL, "it was removed from mod_wsgi; take the line out")
 #define GUARD(name, where, why) AP_INIT_RAW_ARGS(name, refuse, why, where, why)
 
@@ -193,10 +244,16 @@ const command_rec wsgid_directives[] = {
                      "URL path, then the script or directory, then options"),
     AP_INIT_RAW_ARGS("WSGIScriptAliasMatch", add_alias_match, NULL, SERVER,
                      "regular expression, then the script or directory, then options"),
+    AP_INIT_RAW_ARGS("WSGIHandlerScript", wsgid_add_handler, NULL, ANYWHERE,
+                     "name of a handler, then the script that answers for it, then options"),
+    AP_INIT_RAW_ARGS("WSGIImportScript", wsgid_add_import, NULL, SERVER,
+                     "path of a script, then the groups in which it is imported when workers start"),
     AP_INIT_RAW_ARGS("WSGIDaemonProcess", add_group, NULL, SERVER, "name of the process group, then options"),
     AP_INIT_TAKE1("WSGIProcessGroup", set_text, SETTING(process_group), ANYWHERE, "name of the process group to run in"),
     AP_INIT_TAKE1("WSGIApplicationGroup", set_text, SETTING(application_group), ANYWHERE,
                   "name of the application group to run in"),
+    AP_INIT_RAW_ARGS("WSGIRestrictProcess", restrict_process, NULL, ANYWHERE,
+                     "names of the process groups that may be used"),
     AP_INIT_TAKE1("WSGICallableObject", set_text, SETTING(callable), HTACCESS, "name of the callable in the script"),
     AP_INIT_FLAG("WSGIPassAuthorization", set_flag, SETTING(pass_authorization), HTACCESS,
                  "whether applications see the Authorization header"),
@@ -206,6 +263,8 @@ const command_rec wsgid_directives[] = {
                   "whether applications see HEAD as GET: Off, On or Auto"),
     AP_INIT_FLAG("WSGIErrorOverride", set_flag, SETTING(error_override), HTACCESS,
                  "whether httpd's error documents replace the applications'"),
+    AP_INIT_FLAG("WSGIEnableSendfile", set_flag, SETTING(sendfile), HTACCESS,
+                 "whether the applications' files are sent by sendfile"),
     AP_INIT_RAW_ARGS("WSGITrustedProxyHeaders", trust_headers, NULL, HTACCESS,
                      "headers in which proxies tell of the client"),
     AP_INIT_RAW_ARGS("WSGITrustedProxies", trust_proxies, NULL, HTACCESS,
@@ -232,27 +291,24 @@ const command_rec wsgid_directives[] = {
           "configuration is refused rather than served without it."),
     GUARD("WSGIAuthGroupScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
           "configuration is refused rather than served without it."),
-    GUARD("WSGIRestrictProcess", ANYWHERE, "is not supported yet; it decides which groups may be used, so the "
-          "configuration is refused rather than served without it."),
-    GUARD("WSGIHandlerScript", ANYWHERE, "is not supported yet."),
     GUARD("WSGIDispatchScript", ANYWHERE, "is not supported yet."),
     AP_INIT_FLAG("WSGIPassApacheRequest", pass_apache_request, NULL, ANYWHERE,
                  "whether applications see httpd's request_rec, which they can't"),
-    LATER("WSGIImportScript", SERVER),
-    LATER("WSGIEnableSendfile", HTACCESS),
-    LATER("WSGIIgnoreActivity", HTACCESS),
     LATER("WSGIGroupAuthoritative", OR_AUTHCFG),
-    LATER("WSGICaseSensitivity", SERVER),
     LATER("WSGIServerMetrics", SERVER),
-    LATER("WSGITelemetryService", SERVER),
-    LATER("WSGISlowRequests", SERVER),
-    LATER("WSGITelemetryOptions", SERVER),
-    LATER("WSGIFreeThreading", SERVER),
-    MOOT("WSGIPerInterpreterGIL", SERVER, "every application group has a process of its own"),
-    MOOT("WSGIDestroyInterpreter", SERVER, "workers end by their own clock"),
-    MOOT("WSGISocketPrefix", SERVER, "WSGIDaemonSocket names the daemon's socket"),
-    MOOT("WSGISocketRotation", SERVER, "sockets belong to the daemon, not to a generation of httpd"),
-    MOOT("WSGIAcceptMutex", SERVER, "workers share no listening socket"),
+    AP_INIT_FLAG("WSGIIgnoreActivity", no_effect_flag, "has no effect as long as inactivity-timeout has none", HTACCESS,
+                 "whether requests count as no activity"),
+    AP_INIT_FLAG("WSGICaseSensitivity", case_sensitivity, "has nothing to do here: case counts as it does for files",
+                 SERVER, "whether the case of letters counts in the names of scripts"),
+    GLOBAL("WSGITelemetryService", "has no effect: telemetry is not offered here"),
+    GLOBAL("WSGISlowRequests", "has no effect: telemetry is not offered here"),
+    GLOBAL("WSGITelemetryOptions", "has no effect: telemetry is not offered here"),
+    GLOBAL_FLAG("WSGIFreeThreading", "has no effect: builds of Python without the GIL are not served yet"),
+    GLOBAL_FLAG("WSGIPerInterpreterGIL", "has nothing to do here: every application group has a process of its own"),
+    GLOBAL_FLAG("WSGIDestroyInterpreter", "has nothing to do here: workers end by their own clock"),
+    GLOBAL("WSGISocketPrefix", "has nothing to do here: WSGIDaemonSocket names the daemon's socket"),
+    GLOBAL_FLAG("WSGISocketRotation", "has nothing to do here: sockets belong to the daemon, not to a generation of httpd"),
+    GLOBAL("WSGIAcceptMutex", "has nothing to do here: workers share no listening socket"),
     GONE("WSGIVerboseDebugging"),
     GONE("WSGILazyInitialization"),
     GONE("WSGINewRelicConfigFile"),

@@ -13,10 +13,9 @@ wsgid_request *wsgid_request_of(request_rec *r)
     return request;
 }
 
-static int is_ours(const request_rec *r)
+static int runs_file(const request_rec *r)
 {
-    return r->handler
-        && (strcmp(r->handler, WSGID_HANDLER) == 0 || strcmp(r->handler, "application/x-httpd-wsgi") == 0);
+    return strcmp(r->handler, WSGID_HANDLER) == 0 || strcmp(r->handler, "application/x-httpd-wsgi") == 0;
 }
 
 static int refuse(request_rec *r, shim_refusal why, const char *words)
@@ -35,6 +34,11 @@ static int check_script(request_rec *r)
         return refuse(r, SHIM_NO_SCRIPT, "Target WSGI script not found or unable to stat");
     if (r->finfo.filetype == APR_DIR)
         return refuse(r, SHIM_DIRECTORY, "Attempt to invoke directory as WSGI application");
+    return OK;
+}
+
+static int check_path_info(request_rec *r)
+{
     if (r->used_path_info == AP_REQ_REJECT_PATH_INFO && r->path_info && *r->path_info)
         return refuse(r, SHIM_PATH_INFO, "AcceptPathInfo off disallows user's path");
     return OK;
@@ -82,10 +86,11 @@ static const char *script_name_of(request_rec *r)
     return name;
 }
 
-static int serve(request_rec *r, const wsgid_settings *settings)
+/* `handler` is the script that answers for a handler, NULL where it is the file that was found. */
+static int serve(request_rec *r, const wsgid_settings *settings, const wsgid_route *route,
+                 const wsgid_script *handler)
 {
     wsgid_request *request = wsgid_request_of(r);
-    const wsgid_alias *alias = wsgid_alias_of(r);
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_array_header_t *variables, *headers;
@@ -101,18 +106,23 @@ static int serve(request_rec *r, const wsgid_settings *settings)
     ask.variable_count = variables->nelts;
     ask.headers = (const shim_pair *)headers->elts;
     ask.header_count = headers->nelts;
-    ask.script = wsgid_text(r->filename);
+    ask.script = wsgid_text(handler ? handler->path : r->filename);
     ask.process_group = wsgid_text(settings->process_group);
     ask.application_group = wsgid_text(settings->application_group);
     ask.callable = wsgid_text(settings->callable);
     /* An alias names its callable literally, as in mod_wsgi. */
-    ask.expand_callable = !(alias && alias->callable);
+    ask.expand_callable = !(route && route->callable);
     ask.handler = wsgid_text(r->handler);
     ask.content_length = content_length(r);
     request->has_body = ask.content_length != 0;
     ask.request_time = r->request_time;
-    ask.script_written = r->finfo.valid & APR_FINFO_MTIME ? r->finfo.mtime : 0;
+    ask.script_written = !handler && r->finfo.valid & APR_FINFO_MTIME ? r->finfo.mtime : 0;
     ask.timeout = (uint32_t)apr_time_sec(r->server->timeout);
+    if (settings->allowed_groups) {
+        ask.allowed_groups = (const shim_text *)settings->allowed_groups->elts;
+        ask.allowed_group_count = settings->allowed_groups->nelts;
+        ask.restricts_groups = 1;
+    }
     if (settings->trusted_headers) {
         ask.trusted_headers = (const shim_text *)settings->trusted_headers->elts;
         ask.trusted_header_count = settings->trusted_headers->nelts;
@@ -127,15 +137,30 @@ static int serve(request_rec *r, const wsgid_settings *settings)
 
 int wsgid_handler(request_rec *r)
 {
+    const wsgid_script *handler = NULL;
+    const wsgid_route *route = NULL;
+    const wsgid_alias *alias;
     wsgid_settings settings;
     int status;
 
-    if (!is_ours(r))
+    if (!r->handler)
         return DECLINED;
-    settings = wsgid_settings_of(r);
-    if ((status = check_script(r)) != OK || (status = check_body(r, &settings)) != OK)
+    if (runs_file(r)) {
+        if ((alias = wsgid_alias_of(r)))
+            route = &alias->route;
+        if ((status = check_script(r)) != OK)
+            return status;
+    }
+    else if ((handler = wsgid_handler_of(r))) {
+        route = &handler->route;
+    }
+    else {
+        return DECLINED;
+    }
+    settings = wsgid_settings_of(r, route);
+    if ((status = check_path_info(r)) != OK || (status = check_body(r, &settings)) != OK)
         return status;
     if (!wsgid_runtime)
         return refuse(r, SHIM_NO_CONFIGURATION, "The module has no configuration; see the log of httpd's start");
-    return serve(r, &settings);
+    return serve(r, &settings, route, handler);
 }

@@ -170,7 +170,7 @@ static int append_file(void *r_, int descriptor, uint64_t offset, uint64_t lengt
         close(descriptor);
         return 1;
     }
-    if (core->enable_sendfile == ENABLE_SENDFILE_ON)
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON || wsgid_request_of(r)->settings->sendfile)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     /*
      * A file made of a descriptor has no cleanup, and does not get one when a filter sets it aside for

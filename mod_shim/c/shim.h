@@ -116,8 +116,11 @@ typedef struct {
     shim_text handler;
     int64_t content_length;      /* -1: unknown, 0: no body */
     int64_t request_time;        /* microseconds since the epoch, here and below */
-    int64_t script_written;      /* the script's mtime */
+    int64_t script_written;      /* the script's mtime, 0 if httpd has not looked */
     uint32_t timeout;            /* Apache's Timeout, in seconds */
+    const shim_text *allowed_groups;  /* process groups that may be used, "" the implicit one */
+    size_t allowed_group_count;
+    int restricts_groups;             /* no other than those may be */
     const shim_text *trusted_headers; /* of proxies, in the order of the configuration */
     size_t trusted_header_count;
     int trusted_peer;            /* the peer is a trusted proxy, or any is */

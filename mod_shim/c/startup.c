@@ -41,6 +41,7 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     main_server = NULL;
     memset(&wsgid_global, 0, sizeof(wsgid_global));
     wsgid_global.bound = apr_array_make(pconf, 4, sizeof(wsgid_bound));
+    wsgid_global.told = apr_hash_make(pconf);
     wsgid_global.draft = wsgid_rust()->draft_new();
     apr_pool_cleanup_register(pconf, NULL, drop_draft, apr_pool_cleanup_null);
     return wsgid_global.draft ? OK : HTTP_INTERNAL_SERVER_ERROR;
@@ -83,13 +84,16 @@ static void preload_server(apr_pool_t *p, const server_rec *s)
     int i;
 
     for (i = 0; i < config->aliases->nelts; ++i) {
-        const char *process = alias[i].process_group ? alias[i].process_group : config->settings.process_group;
+        const wsgid_route *route = &alias[i].route;
+        const char *process = route->process_group ? route->process_group : config->settings.process_group;
         const char *application =
-            alias[i].application_group ? alias[i].application_group : config->settings.application_group;
+            route->application_group ? route->application_group : config->settings.application_group;
 
         /* An undeclared group is refused request by request: directories may name another. */
-        if (process && strcmp(process, "%{GLOBAL}") != 0)
-            wsgid_preload(p, &alias[i], process, application);
+        if (process && strcmp(process, "%{GLOBAL}") != 0
+            && wsgid_is_preloaded(p, &alias[i], process, application)
+            && wsgid_rust()->draft_knows(wsgid_global.draft, process))
+            wsgid_preload(process, application, alias[i].target);
     }
 }
 

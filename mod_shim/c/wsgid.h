@@ -6,7 +6,9 @@
  *   config.c      configuration of servers and directories: creation and merging
  *   directives.c  the table of directives and what each does
  *   options.c     "key=value" as mod_wsgi writes it
+ *   route.c       what the ways to an application say of it: options that they share
  *   alias.c       WSGIScriptAlias: from URL to file
+ *   scripts.c     WSGIHandlerScript and WSGIImportScript: files that no URL is mapped to
  *   handler.c     from a request_rec to a shim_ask
  *   environ.c     the variables of a request
  *   proxies.c     trusted proxies and their headers
@@ -26,6 +28,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "apr_strings.h"
+#include "apr_hash.h"
 #include "apr_lib.h"
 
 #include "shim.h"
@@ -48,6 +51,8 @@ typedef struct {
     int chunked;
     int map_head;                        /* wsgid_map_head */
     int error_override;
+    int sendfile;
+    apr_array_header_t *allowed_groups;  /* of shim_text */
     apr_array_header_t *trusted_headers; /* of shim_text */
     apr_array_header_t *trusted_proxies; /* of apr_ipsubnet_t * */
 } wsgid_settings;
@@ -55,25 +60,41 @@ typedef struct {
 /* WSGIMapHEADToGET. */
 typedef enum { WSGID_MAP_OFF, WSGID_MAP_ON, WSGID_MAP_AUTO } wsgid_map_head;
 
+/* What the way to an application says of it, for settings that it overrides; else NULL or WSGID_UNSET. */
+typedef struct {
+    const char *process_group;
+    const char *application_group;
+    const char *callable;
+    int pass_authorization;
+} wsgid_route;
+
+/* Options of a route beside those for its groups. */
+enum { WSGID_WITH_CALLABLE = 1, WSGID_WITH_AUTHORIZATION = 2 };
+
 /* One WSGIScriptAlias or WSGIScriptAliasMatch. */
 typedef struct {
     const char *location;
     const char *target;
     ap_regex_t *pattern; /* of a Match, else NULL */
-    const char *process_group;
-    const char *application_group;
-    const char *callable;
-    int pass_authorization;
+    wsgid_route route;
 } wsgid_alias;
+
+/* One WSGIHandlerScript. */
+typedef struct {
+    const char *path;
+    wsgid_route route;
+} wsgid_script;
 
 typedef struct {
     wsgid_settings settings;
     apr_array_header_t *aliases; /* of wsgid_alias */
+    apr_hash_t *handlers;        /* of wsgid_script *, or NULL */
     int restrict_embedded;
 } wsgid_server_config;
 
 typedef struct {
     wsgid_settings settings;
+    apr_hash_t *handlers; /* of wsgid_script *, or NULL */
 } wsgid_dir_config;
 
 /* A process group and the virtual host that declared it, whose ServerName may stand further down. */
@@ -86,6 +107,7 @@ typedef struct {
 typedef struct {
     shim_draft *draft;
     apr_array_header_t *bound; /* of wsgid_bound */
+    apr_hash_t *told;          /* names of directives whose lack of effect has been told */
     const char *control_socket;
 } wsgid_globals;
 
@@ -115,7 +137,7 @@ void *wsgid_create_server(apr_pool_t *p, server_rec *s);
 void *wsgid_merge_server(apr_pool_t *p, void *base, void *child);
 void *wsgid_create_dir(apr_pool_t *p, char *dir);
 void *wsgid_merge_dir(apr_pool_t *p, void *base, void *child);
-wsgid_settings wsgid_settings_of(request_rec *r);
+wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route);
 
 /* directives.c */
 extern const command_rec wsgid_directives[];
@@ -125,11 +147,22 @@ const char *wsgid_without_effect(const command_rec *command);
 const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value);
 int wsgid_speaks(void);
 
+/* route.c */
+const char *wsgid_route_options(cmd_parms *cmd, const char *args, const char *what, int with, wsgid_route *route);
+const char *wsgid_group_complaint(cmd_parms *cmd, const char *group);
+const char *wsgid_global_to_empty(const char *name);
+
 /* alias.c */
 int wsgid_translate(request_rec *r);
 const wsgid_alias *wsgid_alias_of(request_rec *r);
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match);
-int wsgid_preload(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application);
+int wsgid_is_preloaded(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application);
+void wsgid_preload(const char *process, const char *application, const char *script);
+
+/* scripts.c */
+const char *wsgid_add_handler(cmd_parms *cmd, void *dir, const char *args);
+const char *wsgid_add_import(cmd_parms *cmd, void *dir, const char *args);
+const wsgid_script *wsgid_handler_of(const request_rec *r);
 
 /* handler.c */
 int wsgid_handler(request_rec *r);

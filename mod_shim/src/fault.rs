@@ -23,6 +23,9 @@ pub enum Fault {
         /// Who asked for it.
         server: String,
     },
+    /// `WSGIRestrictProcess` does not name the group.
+    #[error("The process group '{0}' is not among those that WSGIRestrictProcess allows here")]
+    GroupNotAllowed(String),
     /// `WSGIRestrictEmbedded On`.
     #[error("The request has no process group, and WSGIRestrictEmbedded is On")]
     Restricted,
@@ -137,6 +140,7 @@ impl Fault {
         match self {
             Fault::UnknownGroup(_) => message::UNKNOWN_GROUP,
             Fault::ForeignGroup { .. } => message::FOREIGN_GROUP,
+            Fault::GroupNotAllowed(_) => message::GROUP_NOT_ALLOWED,
             Fault::Restricted => message::RESTRICTED,
             Fault::NameTooLong(_) => message::NAME_TOO_LONG,
             Fault::HeadTooLarge(_) => message::HEAD_TOO_LARGE,

@@ -381,6 +381,8 @@ unsafe fn ask_of<'a>(raw: &c::shim_ask) -> Ask<'a> {
             request_time: raw.request_time.try_into().unwrap_or(0),
             script_written: raw.script_written.try_into().unwrap_or(0),
             timeout: Duration::from_secs(raw.timeout.into()),
+            allowed_groups: (raw.restricts_groups != 0)
+                .then(|| texts(raw.allowed_groups, raw.allowed_group_count)),
             trusted_headers: texts(raw.trusted_headers, raw.trusted_header_count),
             trusted_peer: raw.trusted_peer != 0,
             knows_proxies: raw.knows_proxies != 0,

@@ -83,6 +83,8 @@ messages! {
     WORKER_DIED = 146, 502;
     /// The worker broke the protocol.
     PROTOCOL = 147, 502;
+    /// `WSGIRestrictProcess` does not name the process group.
+    GROUP_NOT_ALLOWED = 149, 500;
     /// Nobody declared the process group.
     UNKNOWN_GROUP = 151, 500;
     /// The process group is another virtual host's.

@@ -56,6 +56,8 @@ pub struct Ask<'a> {
     pub script_written: u64,
     /// Apache's `Timeout`.
     pub timeout: Duration,
+    /// `WSGIRestrictProcess`: no other process groups than these.
+    pub allowed_groups: Option<Vec<&'a [u8]>>,
     /// `WSGITrustedProxyHeaders`.
     pub trusted_headers: Vec<&'a [u8]>,
     /// The peer is one of `WSGITrustedProxies`, or there are none.
@@ -203,6 +205,9 @@ fn usable_group<'r, D: Door>(
     ask: &Ask<'_>,
     door: &D,
 ) -> Result<&'r DeclaredGroup, Fault> {
+    if ask.allowed_groups.as_ref().is_some_and(|allowed| !allowed.contains(&name.process.as_bytes())) {
+        return Err(Fault::GroupNotAllowed(name.process.clone()));
+    }
     if name.process.is_empty() && ask.restrict_embedded {
         return Err(Fault::Restricted);
     }

@@ -1,7 +1,223 @@
 //! Directives of the main server: what of it reaches the interpreters, and where each may stand.
 
 use serde_json::{Value, json};
-use wsgid_tests::{Mpm, Stack};
+use wsgid_tests::httpd::configtest;
+use wsgid_tests::{Mpm, Plan, Stack};
+
+/// Where a directive may stand: in the main server alone, in any server, in a directory's section too, or in
+/// `.htaccess` as well. Those of access control stand in directories and in `.htaccess`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Where {
+    Main,
+    Servers,
+    Sections,
+    Htaccess,
+    Everywhere,
+}
+
+use Where::*;
+
+/// Every directive of mod_wsgi's, but for those of access control.
+const DIRECTIVES: &[(&str, Where)] = &[
+    ("WSGIScriptAlias /x @APPS@/hello.wsgi", Servers),
+    ("WSGIScriptAliasMatch ^/y @APPS@/hello.wsgi", Servers),
+    ("WSGIImportScript @APPS@/hello.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}", Servers),
+    ("WSGIDaemonProcess @NEW@", Servers),
+    ("WSGIHandlerScript name @APPS@/hello.wsgi", Sections),
+    ("WSGIProcessGroup %{GLOBAL}", Sections),
+    ("WSGIApplicationGroup %{GLOBAL}", Sections),
+    ("WSGIRestrictProcess site %{GLOBAL}", Sections),
+    ("WSGIPassApacheRequest Off", Sections),
+    ("WSGICallableObject application", Htaccess),
+    ("WSGIScriptReloading Off", Htaccess),
+    ("WSGIPassAuthorization On", Htaccess),
+    ("WSGIChunkedRequest On", Htaccess),
+    ("WSGIMapHEADToGET Auto", Htaccess),
+    ("WSGIErrorOverride On", Htaccess),
+    ("WSGIEnableSendfile On", Htaccess),
+    ("WSGIIgnoreActivity On", Htaccess),
+    ("WSGITrustedProxyHeaders X-Forwarded-For", Htaccess),
+    ("WSGITrustedProxies 10.0.0.0/8", Htaccess),
+    ("WSGIPythonHome @PREFIX@", Main),
+    ("WSGIPythonPath /srv:/opt", Main),
+    ("WSGIPythonEggs /srv", Main),
+    ("WSGIPythonOptimize 1", Main),
+    ("WSGIPythonWarnings ignore", Main),
+    ("WSGIPythonHashSeed random", Main),
+    ("WSGIDontWriteBytecode on", Main),
+    ("WSGISwitchInterval 0.1", Main),
+    ("WSGIDestroyInterpreter OFF", Main),
+    ("WSGIPerInterpreterGIL On", Main),
+    ("WSGIFreeThreading On", Main),
+    ("WSGIRestrictEmbedded Off", Main),
+    ("WSGIRestrictStdin On", Main),
+    ("WSGIRestrictStdout On", Main),
+    ("WSGIRestrictSignal Off", Main),
+    ("WSGICaseSensitivity Off", Main),
+    ("WSGISocketPrefix /var/run/wsgi", Main),
+    ("WSGISocketRotation Off", Main),
+    ("WSGIAcceptMutex flock", Main),
+    ("WSGITelemetryService unix:/tmp/x interval=1", Main),
+    ("WSGISlowRequests 5", Main),
+    ("WSGITelemetryOptions +CaptureUserAgent", Main),
+    ("WSGIVerboseDebugging On", Everywhere),
+    ("WSGILazyInitialization On", Everywhere),
+    ("WSGINewRelicConfigFile /x", Everywhere),
+    ("WSGINewRelicEnvironment x", Everywhere),
+    ("WSGIPy3kWarningFlag On", Everywhere),
+    ("WSGIReloadMechanism Process", Everywhere),
+    ("WSGIOutputBuffering On", Everywhere),
+    ("WSGIApacheExtensions On", Everywhere),
+    ("WSGIServerGroup x", Everywhere),
+    ("WSGIPythonExecutable /usr/bin/python3", Everywhere),
+    ("WSGIUserAuthoritative On", Everywhere),
+];
+
+/// Those that are accepted and do nothing, as every removed one.
+const WITHOUT_EFFECT: &[&str] = &[
+    "WSGIIgnoreActivity",
+    "WSGIDestroyInterpreter",
+    "WSGIPerInterpreterGIL",
+    "WSGIFreeThreading",
+    "WSGICaseSensitivity",
+    "WSGISocketPrefix",
+    "WSGISocketRotation",
+    "WSGIAcceptMutex",
+    "WSGITelemetryService",
+    "WSGISlowRequests",
+    "WSGITelemetryOptions",
+];
+
+fn plan(config: &str) -> Plan {
+    Stack::on(Mpm::Event).bring("hello").with("PREFIX", "/usr").config(config).without_daemon()
+}
+
+/// `httpd -t` with these lines: whether it is good, and what it says.
+fn check(config: &str) -> (bool, String) {
+    configtest(&plan(config).lay_out())
+}
+
+fn name_of(line: &str) -> &str {
+    line.split(' ').next().unwrap()
+}
+
+/// The lines that may stand in all of these places, each followed by a line end.
+fn lines_for(places: &[Where]) -> String {
+    let wanted = DIRECTIVES.iter().filter(|(_, place)| places.contains(place));
+    wanted.map(|(line, _)| format!("{line}\n")).collect()
+}
+
+fn in_virtual_host(text: &str) -> String {
+    format!("<VirtualHost *:81>\n{}\n</VirtualHost>", text.replace("@NEW@", "inner"))
+}
+
+fn in_section(text: &str) -> String {
+    format!("<Directory /srv>\n{text}\n</Directory>")
+}
+
+#[test]
+fn every_directive_may_stand_where_mod_wsgi_has_it() {
+    let main = lines_for(&[Main, Servers, Sections, Htaccess, Everywhere]).replace("@NEW@", "outer");
+    let host = in_virtual_host(&lines_for(&[Servers, Sections, Htaccess, Everywhere]));
+    let section = in_section(&lines_for(&[Sections, Htaccess, Everywhere]));
+    let (good, said) = check(&format!("{main}{host}\n{section}"));
+    assert!(good, "{said}");
+    for (line, place) in DIRECTIVES {
+        let name = name_of(line);
+        let told = said.lines().filter(|told| told.contains(&format!("{name} at "))).count();
+        let due = *place == Everywhere || WITHOUT_EFFECT.contains(&name);
+        assert_eq!(told, usize::from(due), "{name} has no effect, told once: {said}");
+    }
+}
+
+#[test]
+fn no_directive_may_stand_elsewhere() {
+    for (line, place) in DIRECTIVES {
+        let refused = match place {
+            Main => vec![in_virtual_host(line), in_section(line)],
+            Servers => vec![in_section(line)],
+            Sections | Htaccess | Everywhere => vec![],
+        };
+        for config in refused {
+            let (good, said) = check(&config);
+            assert!(!good, "accepted: {config}\n{said}");
+            assert!(said.contains(name_of(line)), "{config}: {said}");
+        }
+    }
+}
+
+/// `.htaccess` is read when somebody asks for what lies beside it.
+#[test]
+fn htaccess_may_say_what_is_allowed_to_it() {
+    let mut plan = Stack::on(Mpm::Event).bring("hello").config("WSGIDaemonProcess site");
+    for (number, (line, _)) in DIRECTIVES.iter().enumerate() {
+        plan =
+            plan.file(&format!("htdocs/{number}/.htaccess"), line).file(&format!("htdocs/{number}/page"), "");
+        plan = plan.file(&format!("htdocs/none/{number}/.htaccess"), line);
+        plan = plan.file(&format!("htdocs/none/{number}/page"), "");
+    }
+    let overrides = |path: &str, what: &str| {
+        format!("<Directory @ROOT@/htdocs{path}>\nAllowOverride {what}\nAllowOverrideList None\n</Directory>")
+    };
+    let stack = plan.config(&overrides("", "FileInfo")).config(&overrides("/none", "Limit")).run();
+    for (number, (line, place)) in DIRECTIVES.iter().enumerate() {
+        let allowed = matches!(place, Htaccess | Everywhere);
+        let status = stack.get(&format!("/{number}/page")).status;
+        assert_eq!(status, if allowed { 200 } else { 500 }, "{line} under AllowOverride FileInfo");
+        let status = stack.get(&format!("/none/{number}/page")).status;
+        assert_eq!(status, if *place == Everywhere { 200 } else { 500 }, "{line} under AllowOverride Limit");
+    }
+}
+
+#[test]
+fn what_a_directive_can_not_mean_is_refused_at_its_line() {
+    for (config, told) in [
+        ("WSGIImportScript", "WSGIImportScript takes"),
+        ("WSGIImportScript @APPS@/hello.wsgi process-group=%{GLOBAL}", "application group required"),
+        ("WSGIImportScript @APPS@/hello.wsgi application-group=%{GLOBAL}", "process group required"),
+        ("WSGIImportScript @APPS@/hello.wsgi application-group=x process-group=late", "not yet configured"),
+        (
+            "WSGIImportScript @APPS@/hello.wsgi application-group=%{HOST} process-group=%{GLOBAL}",
+            "no request",
+        ),
+        ("WSGIImportScript @APPS@/hello.wsgi callable-object=x", "callable-object"),
+        ("WSGIHandlerScript name", "WSGIHandlerScript takes"),
+        ("WSGIHandlerScript name @APPS@/hello.wsgi callable-object=x", "callable-object"),
+        ("WSGIHandlerScript name @APPS@/hello.wsgi pass-authorization=maybe", "On or Off"),
+        ("WSGIScriptAlias /x @APPS@/hello.wsgi application-group=", "must not be empty"),
+        ("WSGIRestrictSignal perhaps", "On or Off"),
+        ("WSGIPythonWarnings", "WSGIPythonWarnings takes one argument"),
+        ("WSGISwitchInterval 0", "a positive number"),
+        ("WSGIPassApacheRequest On", "Python runs outside of httpd"),
+        ("WSGIMapHEADToGET perhaps", "Off | On | Auto"),
+        ("WSGITrustedProxies nowhere", "nowhere"),
+    ] {
+        let (good, said) = check(config);
+        assert!(!good && said.contains(told), "{config}: {said}");
+        assert!(said.contains("Syntax error on line"), "{config}: {said}");
+    }
+}
+
+/// Two sites, of which the first declares a group; the second has this line.
+fn two_sites(name: &str, line: &str) -> String {
+    format!(
+        "<VirtualHost *:81>\nServerName one.example\nWSGIDaemonProcess site\n</VirtualHost>\n\
+         <VirtualHost *:82>\n{name}\n{line}\n</VirtualHost>"
+    )
+}
+
+#[test]
+fn what_is_imported_ahead_of_requests_names_a_group_that_it_may_use() {
+    for line in [
+        "WSGIImportScript @APPS@/hello.wsgi process-group=site application-group=x",
+        "WSGIScriptAlias / @APPS@/hello.wsgi process-group=site application-group=x",
+    ] {
+        let (good, said) = check(&two_sites("ServerName two.example", line));
+        assert!(!good && said.contains("not accessible"), "{line}: {said}");
+        let (good, said) = check(&two_sites("ServerName ONE.example", line));
+        assert!(good, "{line}: {said}");
+    }
+}
 
 fn in_group(stack: &Stack, target: &str) -> Value {
     stack.get(target).expect(200).json()

@@ -180,36 +180,6 @@ fn an_option_that_is_not_in_force_is_named_in_a_warning() {
     assert!(!said.contains("threads"), "{said}");
 }
 
-/// A directive of mod_wsgi that has no effect here; one of old versions too.
-const WITHOUT_EFFECT: &[&str] = &[
-    "WSGIEnableSendfile On",
-    "WSGIIgnoreActivity On",
-    "WSGIImportScript @APPS@/hello.wsgi process-group=%{GLOBAL} application-group=x",
-    "WSGIDestroyInterpreter Off",
-    "WSGIPerInterpreterGIL On",
-    "WSGIFreeThreading On",
-    "WSGICaseSensitivity On",
-    "WSGISocketPrefix /var/run/wsgi",
-    "WSGISocketRotation Off",
-    "WSGIAcceptMutex flock",
-    "WSGIServerMetrics On",
-    "WSGITelemetryService unix:/tmp/x",
-    "WSGISlowRequests 5",
-    "WSGITelemetryOptions None",
-    "WSGIVerboseDebugging On",
-    "WSGILazyInitialization On",
-];
-
-#[test]
-fn a_directive_without_effect_says_so() {
-    for directive in WITHOUT_EFFECT {
-        let (good, said) = check(directive);
-        let name = directive.split(' ').next().unwrap();
-        assert!(good, "{directive}: {said}");
-        assert!(said.contains(name), "{directive} is silently ignored: {said}");
-    }
-}
-
 /// Left without effect, these would let in who should stay out, or show a script's source.
 #[test]
 fn a_directive_that_guards_is_refused_as_long_as_it_would_not_guard() {
@@ -217,21 +187,12 @@ fn a_directive_that_guards_is_refused_as_long_as_it_would_not_guard() {
         "<Location />\nWSGIAccessScript @APPS@/hello.wsgi\n</Location>",
         "<Location />\nWSGIAuthUserScript @APPS@/hello.wsgi\n</Location>",
         "<Location />\nWSGIAuthGroupScript @APPS@/hello.wsgi\n</Location>",
-        "WSGIRestrictProcess site",
-        "WSGIHandlerScript name @APPS@/hello.wsgi",
         "WSGIDispatchScript @APPS@/hello.wsgi",
     ] {
         let (good, said) = check(directive);
         assert!(!good, "accepted: {directive}\n{said}");
         assert!(said.contains("WSGI") && said.contains("not supported yet"), "{directive}: {said}");
     }
-}
-
-#[test]
-fn what_can_not_be_had_outside_of_httpd_is_refused() {
-    let (good, said) = check("WSGIPassApacheRequest On");
-    assert!(!good && said.contains("Python runs outside of httpd"), "{said}");
-    assert!(check("WSGIPassApacheRequest Off").0);
 }
 
 #[test]

@@ -55,7 +55,6 @@ impl Drawer {
         constant.set_item("wsgi.file_wrapper", module.getattr("FileWrapper")?)?;
         constant.set_item("apache.version", py.import("apache")?.getattr("version")?)?;
         constant.set_item("mod_wsgi.version", module.getattr("version")?)?;
-        constant.set_item("mod_wsgi.handler_script", "")?;
         constant.set_item("mod_wsgi.thread_id", thread)?;
         Ok(Self {
             constant: constant.unbind(),
@@ -148,14 +147,23 @@ impl Drawer {
 /// The head's variables and the texts beside them, which make up most of an environ.
 fn variables(head: &RequestHead) -> impl Iterator<Item = (&[u8], &[u8])> {
     let scheme: &[u8] = if head.https { b"https" } else { b"http" };
-    let beside: [(&[u8], &[u8]); 5] = [
+    let beside: [(&[u8], &[u8]); 6] = [
         (b"mod_wsgi.process_group", head.process_group()),
         (b"mod_wsgi.application_group", head.application_group()),
         (CALLABLE_OBJECT, head.callable().as_bytes()),
         (REQUEST_HANDLER, head.handler().as_bytes()),
+        (HANDLER_SCRIPT, handler_script(head)),
         (b"wsgi.url_scheme", scheme),
     ];
     head.environ().chain(beside)
+}
+
+/// The script of `WSGIHandlerScript`, where it answers for its handler and not for a URL of its own.
+fn handler_script(head: &RequestHead) -> &[u8] {
+    match head.handler() {
+        "wsgi-script" | "application/x-httpd-wsgi" => b"",
+        _ => head.script(),
+    }
 }
 
 fn shape(head: &RequestHead) -> Shape {
@@ -164,6 +172,8 @@ fn shape(head: &RequestHead) -> Shape {
 
 const CALLABLE_OBJECT: &[u8] = b"mod_wsgi.callable_object";
 const REQUEST_HANDLER: &[u8] = b"mod_wsgi.request_handler";
+
+const HANDLER_SCRIPT: &[u8] = b"mod_wsgi.handler_script";
 
 /// The keys of [`set_particulars`].
 fn fleeting(py: Python<'_>) -> [&Bound<'_, PyString>; 8] {
