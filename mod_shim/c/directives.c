@@ -147,6 +147,30 @@ static const char *set_for_implicit(cmd_parms *cmd, void *dir, const char *value
     return set_option(cmd, value, 1);
 }
 
+/* Whether they are for whole groups or not, in a section options are for those that it names. */
+static const char *interpreter_options(cmd_parms *cmd, void *dir, const char *args)
+{
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    const char *end = ap_strrchr_c(args, '>');
+    wsgid_route route = { NULL };
+
+    if (complaint)
+        return complaint;
+    if (!end)
+        return "<WSGIInterpreterOptions> lacks its closing '>'.";
+    args = apr_pstrmemdup(cmd->pool, args, end - args);
+    if ((complaint = wsgid_route_options(cmd, args, "WSGI interpreter options", 0, &route)))
+        return complaint;
+    if (route.process_group)
+        route.process_group = wsgid_global_to_empty(route.process_group);
+    if (route.application_group)
+        route.application_group = wsgid_global_to_empty(route.application_group);
+    wsgid_rust()->draft_section(wsgid_global.draft, route.process_group, route.application_group);
+    complaint = ap_walk_config(cmd->directive->first_child, cmd, cmd->server->lookup_defaults);
+    wsgid_rust()->draft_section_end(wsgid_global.draft);
+    return complaint;
+}
+
 static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *value)
 {
     const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
@@ -282,6 +306,8 @@ const command_rec wsgid_directives[] = {
     IMPLICIT_GROUP("WSGIPythonPath", "python-path", "directories for sys.path, for applications without a process group"),
     IMPLICIT_GROUP("WSGIPythonEggs", "python-eggs", "directory for unpacked eggs"),
     IMPLICIT_GROUP("WSGISwitchInterval", "switch-interval", "seconds between switches of Python threads"),
+    AP_INIT_RAW_ARGS("<WSGIInterpreterOptions", interpreter_options, NULL, SERVER,
+                     "the groups for whose interpreters the section is: process-group=, application-group="),
     AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, NULL, SERVER,
                   "path of the daemon's control socket"),
 

@@ -163,6 +163,9 @@ typedef struct {
     /* Sets an option of process groups for all that don't, or only for the implicit one. */
     int (*draft_option)(shim_draft *draft, const char *option, const char *value, int implicit_only,
                          char *message, size_t room);
+    /* From here to draft_section_end, options are for these groups alone; NULL is any. */
+    void (*draft_section)(shim_draft *draft, const char *process_group, const char *application_group);
+    void (*draft_section_end)(shim_draft *draft);
     /* Does a value need a request to be expanded? */
     int (*is_dynamic)(const char *value);
 

@@ -4,8 +4,8 @@ use crate::runtime::DeclaredGroup;
 use bytes::Bytes;
 use nix::unistd::{Group, Uid, User};
 use std::collections::HashMap;
-use wsgid_proto::control::{Configure, GroupDefinition, Preload};
-use wsgid_proto::options::{self, ProcessGroup};
+use wsgid_proto::control::{Configure, GroupDefinition, Overlay, Preload};
+use wsgid_proto::options::{self, Complaint, ProcessGroup};
 
 /// What directives have said so far.
 #[derive(Debug, Default)]
@@ -13,6 +13,17 @@ pub struct Draft {
     groups: Vec<(GroupDefinition, DeclaredGroup)>,
     preloads: Vec<Preload>,
     server_options: Vec<ServerOption>,
+    sections: Vec<Section>,
+    /// The last of them is being read.
+    in_section: bool,
+}
+
+/// One `<WSGIInterpreterOptions>`; a group that it does not name may be any.
+#[derive(Debug)]
+struct Section {
+    process_group: Option<String>,
+    application_group: Option<String>,
+    options: Options,
 }
 
 /// An option of process groups that a directive of the main server stands for.
@@ -52,17 +63,40 @@ impl Draft {
             return Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
         };
         check_identity(&parsed)?;
-        let definition = GroupDefinition { name: name.into(), options };
+        let definition = GroupDefinition { name: name.into(), options, ..Default::default() };
         self.groups.push((definition, DeclaredGroup { options: parsed, server: None }));
         Ok(warnings.iter().map(ToString::to_string).collect())
     }
 
-    /// Sets an option for every group that does not itself, or only for the implicit one.
+    /// What comes now, until [`Draft::end_section`], is for these groups.
+    pub fn begin_section(&mut self, process_group: Option<String>, application_group: Option<String>) {
+        self.sections.push(Section { process_group, application_group, options: Options::new() });
+        self.in_section = true;
+    }
+
+    /// What comes now is for all again.
+    pub fn end_section(&mut self) {
+        self.in_section = false;
+    }
+
+    /// Sets an option for every group that does not itself, or only for the implicit one; within a section,
+    /// for whom that is for.
     pub fn option(&mut self, name: &str, value: &[u8], implicit_only: bool) -> Result<(), String> {
+        let sentences = |complaints: Vec<Complaint>| {
+            complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
         if let (None, complaints) = options::parse("", &[(name, value)]) {
-            return Err(complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            return Err(sentences(complaints));
         }
         let value = Bytes::copy_from_slice(value);
+        if let Some(section) = self.sections.last_mut().filter(|_| self.in_section) {
+            let complaints = options::overlay(&mut ProcessGroup::named(""), &[(name, &value)]);
+            if !complaints.is_empty() {
+                return Err(sentences(complaints));
+            }
+            section.options.push((name.into(), value));
+            return Ok(());
+        }
         self.server_options.push(ServerOption { name: name.into(), value, implicit_only });
         Ok(())
     }
@@ -79,17 +113,16 @@ impl Draft {
         self.groups.iter().any(|(definition, _)| definition.name == name)
     }
 
-    /// Asks for a script to be imported when its workers start. Once is enough.
+    /// Asks for a script to be imported when its workers start, after those that were asked for before. Once
+    /// is enough.
     pub fn preload(&mut self, process_group: &str, application_group: &str, script: &[u8]) {
-        let known =
-            |p: &Preload| p.process_group == process_group && p.application_group == application_group;
-        // A pool imports one script ahead of time; others of the same pool when they are asked for.
-        if !self.preloads.iter().any(known) && script.first() == Some(&b'/') && !script.ends_with(b"/") {
-            self.preloads.push(Preload {
-                process_group: process_group.into(),
-                application_group: application_group.into(),
-                script: Bytes::copy_from_slice(script),
-            });
+        let preload = Preload {
+            process_group: process_group.into(),
+            application_group: application_group.into(),
+            script: Bytes::copy_from_slice(script),
+        };
+        if !self.preloads.contains(&preload) && script.first() == Some(&b'/') && !script.ends_with(b"/") {
+            self.preloads.push(preload);
         }
     }
 
@@ -104,6 +137,7 @@ impl Draft {
             });
             let missing: Options = missing.map(ServerOption::pair).collect();
             definition.options.extend(missing);
+            definition.overlays = self.overlays_of(&definition.name);
             groups.insert(definition.name.clone(), declared.clone());
             definitions.push(definition);
         }
@@ -129,7 +163,30 @@ impl Draft {
         options.extend(self.server_options.iter().map(ServerOption::pair));
         let (group, _) = options::parse("", &options);
         let group = group.unwrap_or_else(|| ProcessGroup::named(""));
-        (GroupDefinition { name: String::new(), options }, DeclaredGroup { options: group, server: None })
+        let definition = GroupDefinition { name: String::new(), options, overlays: self.overlays_of("") };
+        (definition, DeclaredGroup { options: group, server: None })
+    }
+
+    /// What sections say of a process group, lightest first: the one that names more groups weighs more, and
+    /// among equals the later one.
+    fn overlays_of(&self, process_group: &str) -> Vec<Overlay> {
+        let is_for = |section: &&Section| {
+            section.process_group.as_ref().is_none_or(|name| name == process_group)
+                && !section.options.is_empty()
+        };
+        let mut sections: Vec<&Section> = self.sections.iter().filter(is_for).collect();
+        sections.sort_by_key(|section| section.names());
+        let overlay = |section: &Section| Overlay {
+            application_group: section.application_group.clone(),
+            options: section.options.clone(),
+        };
+        sections.into_iter().map(overlay).collect()
+    }
+}
+
+impl Section {
+    fn names(&self) -> usize {
+        usize::from(self.process_group.is_some()) + usize::from(self.application_group.is_some())
     }
 }
 
@@ -245,14 +302,48 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_preloads_one_script_and_no_directory() {
+    fn a_pool_preloads_each_script_once_and_no_directory() {
         let mut draft = Draft::default();
         draft.group("g", vec![]).unwrap();
         draft.preload("g", "", b"/a.wsgi");
         draft.preload("g", "", b"/b.wsgi");
+        draft.preload("g", "", b"/a.wsgi");
         draft.preload("g", "x", b"/srv/apps/");
         let (configuration, _) = draft.finish(&Facts::default());
-        assert_eq!(configuration.preloads.len(), 1);
-        assert_eq!(configuration.preloads[0].script, "/a.wsgi");
+        let scripts: Vec<_> = configuration.preloads.iter().map(|preload| &preload.script[..]).collect();
+        assert_eq!(scripts, [b"/a.wsgi", b"/b.wsgi"]);
+    }
+
+    #[test]
+    fn sections_weigh_by_what_they_name_and_then_by_their_order() {
+        let mut draft = Draft::default();
+        draft.group("g", vec![]).unwrap();
+        for (number, (process, application)) in [
+            (Some("g"), Some("x")),
+            (None, None),
+            (None, Some("x")),
+            (Some("g"), None),
+            (Some("other"), None),
+            (Some(""), None),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            draft.begin_section(process.map(String::from), application.map(String::from));
+            draft.option("switch-interval", format!("{}", number + 1).as_bytes(), true).unwrap();
+            assert!(draft.option("python-optimize", b"1", false).is_err(), "for whole groups only");
+            draft.end_section();
+        }
+        draft.option("switch-interval", b"9", true).unwrap();
+        let (configuration, _) = draft.finish(&Facts::default());
+        let overlays = |number: usize| -> Vec<(Option<&str>, &[u8])> {
+            let overlays = configuration.groups[number].overlays.iter();
+            overlays
+                .map(|overlay| (overlay.application_group.as_deref(), &overlay.options[0].1[..]))
+                .collect()
+        };
+        let both: [(_, &[u8]); 4] = [(None, b"2"), (Some("x"), b"3"), (None, b"4"), (Some("x"), b"1")];
+        assert_eq!(overlays(0), both);
+        assert_eq!(overlays(1), [(None, &b"2"[..]), (Some("x"), b"3"), (None, b"6")]);
     }
 }

@@ -26,6 +26,9 @@ pub enum Fault {
     /// `WSGIRestrictProcess` does not name the group.
     #[error("The process group '{0}' is not among those that WSGIRestrictProcess allows here")]
     GroupNotAllowed(String),
+    /// The group has no request threads.
+    #[error("The process group '{0}' has threads=0: it runs service scripts and serves no requests")]
+    ServiceGroup(String),
     /// `WSGIRestrictEmbedded On`.
     #[error("The request has no process group, and WSGIRestrictEmbedded is On")]
     Restricted,
@@ -141,6 +144,7 @@ impl Fault {
             Fault::UnknownGroup(_) => message::UNKNOWN_GROUP,
             Fault::ForeignGroup { .. } => message::FOREIGN_GROUP,
             Fault::GroupNotAllowed(_) => message::GROUP_NOT_ALLOWED,
+            Fault::ServiceGroup(_) => message::SERVICE_GROUP,
             Fault::Restricted => message::RESTRICTED,
             Fault::NameTooLong(_) => message::NAME_TOO_LONG,
             Fault::HeadTooLarge(_) => message::HEAD_TOO_LARGE,

@@ -40,6 +40,8 @@ static FUNCTIONS: c::shim_functions = c::shim_functions {
     draft_knows: Some(draft_knows),
     draft_preload: Some(draft_preload),
     draft_option: Some(draft_option),
+    draft_section: Some(draft_section),
+    draft_section_end: Some(draft_section_end),
     is_dynamic: Some(is_dynamic),
     configure: Some(configure),
     remind: Some(remind),
@@ -251,6 +253,26 @@ unsafe extern "C" fn draft_option(
             }
         }
     })
+}
+
+/// # Safety
+/// `draft` is live and unshared, the strings are NULL or end in NUL.
+unsafe extern "C" fn draft_section(
+    draft: *mut c::shim_draft,
+    process_group: *const c_char,
+    application_group: *const c_char,
+) {
+    // SAFETY: the promises above.
+    fence((), || unsafe {
+        (*draft.cast::<Draft>()).begin_section(text(process_group), text(application_group));
+    });
+}
+
+/// # Safety
+/// `draft` is live and unshared.
+unsafe extern "C" fn draft_section_end(draft: *mut c::shim_draft) {
+    // SAFETY: the promise above.
+    fence((), || unsafe { (*draft.cast::<Draft>()).end_section() });
 }
 
 /// # Safety

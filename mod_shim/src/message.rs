@@ -121,6 +121,8 @@ messages! {
     BODY_TOO_LARGE = 8013, 413 @ Info;
     /// httpd could not take over a file to send.
     FILE = 8014, 500;
+    /// The process group runs service scripts.
+    SERVICE_GROUP = 8040, 500;
 }
 
 #[cfg(test)]

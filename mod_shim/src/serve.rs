@@ -218,6 +218,9 @@ fn usable_group<'r, D: Door>(
             return Err(Fault::ForeignGroup { group: name.process.clone(), owner: owner.clone(), server });
         }
     }
+    if group.options.is_service() {
+        return Err(Fault::ServiceGroup(name.process.clone()));
+    }
     Ok(group)
 }
 

@@ -13,6 +13,17 @@ pub struct GroupDefinition {
     pub name: String,
     /// Keys and values.
     pub options: Vec<(String, Bytes)>,
+    /// What single applications have otherwise; those that weigh more come later.
+    pub overlays: Vec<Overlay>,
+}
+
+/// Options over those of a group: one of `<WSGIInterpreterOptions>` that is for the group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overlay {
+    /// For this application group alone.
+    pub application_group: Option<String>,
+    /// Keys and values; see [`crate::options::overlay`].
+    pub options: Vec<(String, Bytes)>,
 }
 
 /// An application that is imported before its workers are ready.
@@ -45,11 +56,8 @@ impl From<&Configure> for wire::Configure {
     fn from(from: &Configure) -> Self {
         let group = |group: &GroupDefinition| wire::Group {
             name: group.name.clone(),
-            options: group
-                .options
-                .iter()
-                .map(|(key, value)| wire::Option { key: key.clone(), value: value.clone() })
-                .collect(),
+            options: to_wire(&group.options),
+            overlays: group.overlays.iter().map(wire::Overlay::from).collect(),
         };
         let preload = |preload: &Preload| wire::Preload {
             process_group: preload.process_group.clone(),
@@ -81,8 +89,8 @@ impl TryFrom<wire::Configure> for Configure {
             if !names.insert(group.name.clone()) {
                 return Err(format!("declares the process group '{}' twice", group.name));
             }
-            let options = group.options.into_iter().map(|option| (option.key, option.value)).collect();
-            groups.push(GroupDefinition { name: group.name, options });
+            let overlays = group.overlays.into_iter().map(Overlay::try_from).collect::<Result<_, _>>()?;
+            groups.push(GroupDefinition { name: group.name, options: from_wire(group.options), overlays });
         }
         let mut preloads = Vec::with_capacity(from.preloads.len());
         for preload in from.preloads {
@@ -104,6 +112,30 @@ impl TryFrom<wire::Configure> for Configure {
 }
 
 message!(Configure, Configure, wire::Configure);
+
+fn to_wire(options: &[(String, Bytes)]) -> Vec<wire::Option> {
+    let option = |(key, value): &(String, Bytes)| wire::Option { key: key.clone(), value: value.clone() };
+    options.iter().map(option).collect()
+}
+
+fn from_wire(options: Vec<wire::Option>) -> Vec<(String, Bytes)> {
+    options.into_iter().map(|option| (option.key, option.value)).collect()
+}
+
+impl From<&Overlay> for wire::Overlay {
+    fn from(from: &Overlay) -> Self {
+        Self { application_group: from.application_group.clone(), options: to_wire(&from.options) }
+    }
+}
+
+impl TryFrom<wire::Overlay> for Overlay {
+    type Error = String;
+
+    fn try_from(from: wire::Overlay) -> Result<Self, String> {
+        from.application_group.iter().try_for_each(|name| name_fits("application group", name))?;
+        Ok(Self { application_group: from.application_group, options: from_wire(from.options) })
+    }
+}
 
 /// Names travel in every request and key the daemon's maps.
 pub(crate) fn name_fits(what: &str, name: &str) -> Result<(), String> {
@@ -260,6 +292,12 @@ mod tests {
             groups: vec![GroupDefinition {
                 name: "site".into(),
                 options: vec![("threads".into(), "5".into())],
+                overlays: [None, Some("www")]
+                    .map(|name| Overlay {
+                        application_group: name.map(String::from),
+                        options: vec![("restrict-stdin".into(), "On".into())],
+                    })
+                    .to_vec(),
             }],
             preloads: vec![Preload {
                 process_group: "site".into(),
@@ -272,11 +310,11 @@ mod tests {
 
     #[test]
     fn a_configuration_that_contradicts_itself_is_refused() {
-        let group = |name: &str| GroupDefinition { name: name.into(), options: vec![] };
+        let group = |name: &str| GroupDefinition { name: name.into(), ..Default::default() };
         let twice = Configure { groups: vec![group("a"), group("a")], ..Default::default() };
         assert!(Configure::decode(twice.encode().into()).is_err());
         let preload = |group: &str, script: &'static str| Configure {
-            groups: vec![self::GroupDefinition { name: "a".into(), options: vec![] }],
+            groups: vec![self::GroupDefinition { name: "a".into(), ..Default::default() }],
             preloads: vec![Preload {
                 process_group: group.into(),
                 script: script.into(),

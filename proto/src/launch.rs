@@ -91,7 +91,7 @@ plain_message! {
         slot: u32,
         /// Its serial in that slot.
         serial: u32,
-        /// Request threads, 1 or more.
+        /// Request threads; 0 where scripts have the worker to themselves.
         threads: u32,
         /// Bytes of stack for each thread; 0 is Python's default.
         stack_size: u64,
@@ -107,8 +107,8 @@ plain_message! {
         python_path: Vec<Bytes>,
         /// Inserted at `sys.path[0]`; empty for none.
         home: Bytes,
-        /// A script to import before `Ready`; empty for none.
-        preload: Bytes,
+        /// Scripts to import before `Ready`; without request threads, to run after it.
+        preload: Vec<Bytes>,
         /// Who may connect, beside root.
         web_uid: u32,
         /// After `Retire`, requests have so long.
@@ -127,17 +127,17 @@ plain_message! {
 }
 
 fn workable(plan: &WorkerPlan) -> Result<(), String> {
-    if (1..=bounds::THREADS).contains(&plan.threads) {
+    if plan.threads <= bounds::THREADS {
         Ok(())
     } else {
-        Err(format!("asks for {} threads, outside 1 to {}", plan.threads, bounds::THREADS))
+        Err(format!("asks for {} threads, more than {}", plan.threads, bounds::THREADS))
     }
 }
 
 plain_message! {
     /// The worker listens and its threads wait.
     Ready {
-        /// The preload, if there was one, imported without an exception.
+        /// Every preload was imported without an exception.
         loaded: bool,
     }
 }

@@ -140,7 +140,7 @@ pub struct ProcessGroup {
     pub processes: u32,
     /// `processes` was written down: `wsgi.multiprocess` follows the presence, as in mod_wsgi.
     pub multiprocess: bool,
-    /// Request threads in a worker, at least 1.
+    /// Request threads in a worker; see [`ProcessGroup::is_service`].
     pub threads: u32,
     /// File mode mask.
     pub umask: Option<u32>,
@@ -207,6 +207,11 @@ pub struct ProcessGroup {
 }
 
 impl ProcessGroup {
+    /// Are its workers without request threads? Then scripts have each of them to themselves.
+    pub fn is_service(&self) -> bool {
+        self.threads == 0
+    }
+
     /// A group with nothing but its name: mod_wsgi's defaults.
     pub fn named(name: &str) -> Self {
         Self {
@@ -277,6 +282,9 @@ pub enum Complaint {
         /// Why not.
         why: String,
     },
+    /// An option that `<WSGIInterpreterOptions>` may not hold.
+    #[error("Option '{0}' of WSGI daemon process can't be set for single application groups.")]
+    NotScoped(String),
     /// Two options that contradict each other.
     #[error("Options '{0}' and '{1}' of WSGI daemon process can't be used together.")]
     Contradiction(&'static str, &'static str),
@@ -287,6 +295,33 @@ impl Complaint {
     pub fn is_error(&self) -> bool {
         !matches!(self, Complaint::NoEffect { .. })
     }
+}
+
+/// The options that application groups may have each for itself.
+const SCOPED: [&str; 5] =
+    ["python-path", "switch-interval", "restrict-stdin", "restrict-stdout", "restrict-signal"];
+
+/// Lays options over those of a group. Directories come before those that it has, everything else in the
+/// place of what it has.
+pub fn overlay<K: AsRef<str>, V: AsRef<[u8]>>(
+    group: &mut ProcessGroup,
+    options: &[(K, V)],
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for (key, value) in options {
+        let key = key.as_ref();
+        if !SCOPED.contains(&key) {
+            complaints.push(Complaint::NotScoped(key.into()));
+            continue;
+        }
+        let below = group.python_path.clone();
+        match apply(group, key, value.as_ref()) {
+            Ok(()) if key == "python-path" => group.python_path.extend(below),
+            Ok(()) => {}
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    complaints
 }
 
 /// Parses a group's options. Every complaint is in the list; with an error among them there is no
@@ -306,14 +341,6 @@ pub fn parse<K: AsRef<str>, V: AsRef<[u8]>>(
     let has = |wanted: &str| options.iter().any(|(key, _)| key.as_ref() == wanted);
     if has("script-user") && has("script-group") {
         complaints.push(Complaint::Contradiction("script-user", "script-group"));
-    }
-    if group.threads == 0 {
-        complaints.push(Complaint::NoEffect {
-            name: "threads=0".into(),
-            group: name.into(),
-            why: "(a service script) is not in force yet; the group runs with one request thread".into(),
-        });
-        group.threads = 1;
     }
     let good = !complaints.iter().any(Complaint::is_error);
     (good.then_some(group), complaints)

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wsgid_tests::httpd::configtest;
+use wsgid_tests::wait::until;
 use wsgid_tests::{Mpm, Plan, Stack};
 
 /// Where a directive may stand: in the main server alone, in any server, in a directory's section too, or in
@@ -251,4 +252,52 @@ fn what_the_main_server_says_of_interpreters_holds_for_groups_that_do_not() {
     assert_ne!(own["hash"], plain["hash"]);
     assert_eq!((&off["optimize"], &off["bytecode"]), (&json!(0), &json!(true)));
     assert_eq!((&implicit["switch_interval"], &plain["switch_interval"]), (&json!(0.25), &json!(0.005)));
+}
+
+/// More specific sections weigh more, later ones as well, and directories add up.
+#[test]
+fn sections_set_options_of_single_application_groups() {
+    let mut stack = Stack::on(Mpm::Event)
+        .bring("interpreter")
+        .config("WSGIDaemonProcess site python-path=/srv/base switch-interval=0.5")
+        .config("<WSGIInterpreterOptions process-group=site application-group=x>\nWSGISwitchInterval 0.125")
+        .config("WSGIPythonPath /srv/x\n</WSGIInterpreterOptions>")
+        .config("<WSGIInterpreterOptions>\nWSGISwitchInterval 0.0625\nWSGIPythonPath /srv/all")
+        .config("WSGIPerInterpreterGIL On\n</WSGIInterpreterOptions>")
+        .config("<WSGIInterpreterOptions process-group=site>\nWSGIPythonPath /srv/site\n</WSGIInterpreterOptions>")
+        .config("<WSGIInterpreterOptions process-group=other>\nWSGISwitchInterval 9\n</WSGIInterpreterOptions>")
+        .config("WSGIScriptAlias /x @APPS@/interpreter.wsgi process-group=site application-group=x")
+        .config("WSGIScriptAlias /y @APPS@/interpreter.wsgi process-group=site application-group=y")
+        .config("WSGIScriptAlias /implicit @APPS@/interpreter.wsgi")
+        .run();
+    for directory in ["base", "x", "all", "site"] {
+        assert!(!std::path::Path::new("/srv").join(directory).exists(), "addsitedir takes what is there");
+    }
+    let [x, y, implicit] = ["/x", "/y", "/implicit"].map(|at| in_group(&stack, at));
+    let intervals = [&x, &y, &implicit].map(|group| group["switch_interval"].as_f64().unwrap());
+    assert_eq!(intervals, [0.125, 0.0625, 0.0625]);
+    let path = |group: &Value| {
+        let path: Vec<String> = serde_json::from_value(group["path"].clone()).unwrap();
+        path.into_iter().filter(|entry| entry.starts_with("/srv/")).collect::<Vec<_>>()
+    };
+    assert_eq!(path(&x), ["/srv/x", "/srv/site", "/srv/all", "/srv/base"]);
+    assert_eq!(path(&y), ["/srv/site", "/srv/all", "/srv/base"]);
+    assert_eq!(path(&implicit), ["/srv/all"]);
+    // A change for x concerns nobody else.
+    stack.reconfigure("WSGISwitchInterval 0.125", "WSGISwitchInterval 0.25");
+    until("x has its new interval", || in_group(&stack, "/x")["switch_interval"] == json!(0.25));
+    assert_eq!(in_group(&stack, "/y")["pid"], y["pid"]);
+}
+
+#[test]
+fn a_section_holds_only_what_application_groups_can_have() {
+    for (config, told) in [
+        ("<WSGIInterpreterOptions>\nWSGIPythonHome /usr\n</WSGIInterpreterOptions>", "python-home"),
+        ("<WSGIInterpreterOptions>\nWSGISwitchInterval x\n</WSGIInterpreterOptions>", "a positive number"),
+        ("<WSGIInterpreterOptions nonsense=x>\n</WSGIInterpreterOptions>", "nonsense"),
+        (&in_virtual_host("<WSGIInterpreterOptions>\n</WSGIInterpreterOptions>"), "WSGIInterpreterOptions"),
+    ] {
+        let (good, said) = check(config);
+        assert!(!good && said.contains(told), "{config}: {said}");
+    }
 }

@@ -5,7 +5,7 @@ use super::Accounts;
 use super::identity::{self, Identity, Privilege};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use wsgid_proto::control::{Configure, GroupDefinition};
+use wsgid_proto::control::{Configure, GroupDefinition, Overlay};
 use wsgid_proto::options::{self, Complaint, ProcessGroup};
 
 /// One process group, ready to be run.
@@ -27,6 +27,22 @@ impl Group {
     /// Its name for people: the implicit group has none.
     pub fn title(&self) -> &str {
         if self.definition.name.is_empty() { "(implicit)" } else { &self.definition.name }
+    }
+
+    /// The group as it is for one application: with the overlays that concern it, and no others.
+    pub fn for_application(self: &Arc<Self>, application_group: &str) -> Arc<Self> {
+        if self.definition.overlays.is_empty() {
+            return self.clone();
+        }
+        let mut own = Group::clone(self);
+        let is_for = |overlay: &Overlay| {
+            overlay.application_group.as_ref().is_none_or(|name| name == application_group)
+        };
+        own.definition.overlays.retain(is_for);
+        for overlay in &own.definition.overlays {
+            options::overlay(&mut own.options, &overlay.options);
+        }
+        Arc::new(own)
     }
 
     /// Would workers of the one do for the other?
@@ -64,11 +80,22 @@ pub fn accept(
             Err(said) => refusals.extend(said),
         }
     }
+    warnings.extend(idle_services(&configure, &groups));
     if refusals.is_empty() {
         Ok((Instance { configure, groups }, warnings))
     } else {
         Err(refusals.join("; "))
     }
+}
+
+/// Groups without request threads in which no script runs either.
+fn idle_services(configure: &Configure, groups: &BTreeMap<String, Arc<Group>>) -> Vec<String> {
+    let has_script = |name: &str| configure.preloads.iter().any(|preload| preload.process_group == name);
+    let idle = groups.iter().filter(|(name, group)| group.options.is_service() && !has_script(name));
+    let sentence = |(name, _): (&String, _)| {
+        format!("WSGI process group '{name}' has threads=0 and no WSGIImportScript: nothing runs in it.")
+    };
+    idle.map(sentence).collect()
 }
 
 fn accept_group(
@@ -83,6 +110,14 @@ fn accept_group(
             |complaint: &Complaint| format!("WSGI process group '{}': {complaint}", definition.name);
         return Err(complaints.iter().filter(|complaint| complaint.is_error()).map(sentence).collect());
     };
+    let mut trial = options.clone();
+    let refusals: Vec<String> = (definition.overlays.iter())
+        .flat_map(|overlay| options::overlay(&mut trial, &overlay.options))
+        .map(|complaint| format!("WSGI process group '{}': {complaint}", definition.name))
+        .collect();
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
     let mut warnings: Vec<String> = complaints.iter().map(ToString::to_string).collect();
     let (identity, warning) =
         identity::resolve(&options, web, privilege, accounts).map_err(|refusal| vec![refusal.to_string()])?;
@@ -98,7 +133,7 @@ mod tests {
 
     fn definition(name: &str, options: &[(&str, &'static str)]) -> GroupDefinition {
         let options = options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        GroupDefinition { name: name.into(), options }
+        GroupDefinition { name: name.into(), options, overlays: vec![] }
     }
 
     fn accepted(groups: Vec<GroupDefinition>) -> Result<(Instance, Vec<String>), String> {
@@ -125,6 +160,39 @@ mod tests {
             accepted(vec![definition("a", &[("deadlock-timeout", "60")]), definition("", &[])]).unwrap();
         assert_eq!(instance.groups.len(), 2);
         assert!(warnings.iter().any(|warning| warning.contains("deadlock-timeout")));
+    }
+
+    #[test]
+    fn an_application_has_the_overlays_that_are_for_it() {
+        let overlay = |name: Option<&str>, path: &'static str| Overlay {
+            application_group: name.map(String::from),
+            options: vec![("python-path".into(), path.into())],
+        };
+        let overlays = vec![overlay(None, "/all"), overlay(Some("x"), "/x")];
+        let group = GroupDefinition { overlays, ..definition("a", &[("python-path", "/base")]) };
+        let (instance, _) = accepted(vec![group.clone()]).unwrap();
+        let of = |name: &str| instance.groups["a"].for_application(name);
+        assert_eq!(of("x").options.python_path, ["/x", "/all", "/base"]);
+        assert_eq!(of("y").options.python_path, ["/all", "/base"]);
+        // Another overlay for x makes another x, and the same y.
+        let changed =
+            GroupDefinition { overlays: vec![overlay(None, "/all"), overlay(Some("x"), "/z")], ..group };
+        let (after, _) = accepted(vec![changed]).unwrap();
+        let same = |name: &str| of(name).same_as(&after.groups["a"].for_application(name));
+        assert_eq!((same("x"), same("y")), (false, true));
+    }
+
+    #[test]
+    fn an_overlay_of_what_is_for_whole_groups_is_refused() {
+        let overlay = Overlay { application_group: None, options: vec![("user".into(), "bob".into())] };
+        let group = GroupDefinition { overlays: vec![overlay], ..definition("a", &[]) };
+        assert!(accepted(vec![group]).unwrap_err().contains("'user'"));
+    }
+
+    #[test]
+    fn a_service_without_a_script_is_worth_a_warning() {
+        let (_, warnings) = accepted(vec![definition("a", &[("threads", "0")])]).unwrap();
+        assert!(warnings.iter().any(|warning| warning.contains("'a'") && warning.contains("threads=0")));
     }
 
     #[test]

@@ -1,23 +1,23 @@
 //! What a new configuration changes: values in, a list of [`Change`]s out.
 
 use super::pool::PoolKey;
-use crate::configuration::Instance;
+use crate::configuration::{Group, Instance};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// What happens to one pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Its group is gone.
+    /// Its group is gone, or the scripts of a service are.
     Close(PoolKey),
     /// Its group is another one now: a new pool takes over when it is ready.
     Replace(PoolKey),
     /// Its group is the same: nobody is touched. A replacement under way is called off.
     Keep(PoolKey),
-    /// The configuration names it for the first time, with this script.
-    Open(PoolKey, Bytes),
+    /// The configuration names it for the first time, with these scripts.
+    Open(PoolKey, Vec<Bytes>),
     /// It is there, and the configuration names it.
-    Preload(PoolKey, Bytes),
+    Preload(PoolKey, Vec<Bytes>),
 }
 
 /// A pool that is there: whether it serves for a group that is the same in the new configuration.
@@ -26,34 +26,36 @@ pub type Present<'a> = BTreeMap<&'a PoolKey, bool>;
 /// Compares. `present` holds the pools of this instance.
 pub fn between(present: &Present<'_>, new: &Instance) -> Vec<Change> {
     let mut changes = Vec::new();
+    let named = preloads(new);
     for (&key, &same) in present {
-        changes.push(match new.groups.contains_key(&key.process_group) {
+        let group = new.groups.get(&key.process_group);
+        let has_work = |group: &Group| !group.options.is_service() || named.contains_key(key);
+        changes.push(match group.is_some_and(|group| has_work(group)) {
             false => Change::Close(key.clone()),
             true if same => Change::Keep(key.clone()),
             true => Change::Replace(key.clone()),
         });
     }
-    for (key, script) in preloads(new) {
+    for (key, scripts) in named {
         changes.push(if present.contains_key(&key) {
-            Change::Preload(key, script)
+            Change::Preload(key, scripts)
         } else {
-            Change::Open(key, script)
+            Change::Open(key, scripts)
         });
     }
     changes
 }
 
-/// The pools that the configuration names. Of several scripts in one application group the first is
-/// what makes a worker ready; the others are imported when they are asked for.
-pub fn preloads(instance: &Instance) -> BTreeMap<PoolKey, Bytes> {
-    let mut named = BTreeMap::new();
+/// The pools that the configuration names, with their scripts in its order.
+pub fn preloads(instance: &Instance) -> BTreeMap<PoolKey, Vec<Bytes>> {
+    let mut named: BTreeMap<PoolKey, Vec<Bytes>> = BTreeMap::new();
     for preload in &instance.configure.preloads {
         let key = PoolKey {
             instance: instance.configure.instance.clone(),
             process_group: preload.process_group.clone(),
             application_group: preload.application_group.clone(),
         };
-        named.entry(key).or_insert_with(|| preload.script.clone());
+        named.entry(key).or_default().push(preload.script.clone());
     }
     named
 }
@@ -66,7 +68,10 @@ mod tests {
     use wsgid_proto::control::{Configure, GroupDefinition, Preload};
 
     fn instance(groups: &[&str], preloads: &[(&str, &str)]) -> Instance {
-        let group = |name: &&str| GroupDefinition { name: (*name).into(), options: vec![] };
+        let group = |name: &&str| {
+            let options = name.strip_suffix('0').map(|_| ("threads".into(), "0".into()));
+            GroupDefinition { name: (*name).into(), options: options.into_iter().collect(), overlays: vec![] }
+        };
         let preload = |(group, script): &(&str, &str)| Preload {
             process_group: (*group).into(),
             application_group: String::new(),
@@ -95,8 +100,8 @@ mod tests {
             Change::Keep(a.clone()),
             Change::Replace(b.clone()),
             Change::Close(c.clone()),
-            Change::Preload(a.clone(), "/a".into()),
-            Change::Open(key("d"), "/d".into()),
+            Change::Preload(a.clone(), vec!["/a".into()]),
+            Change::Open(key("d"), vec!["/d".into(), "/second".into()]),
         ];
         assert_eq!(between(&present, &new), expected);
     }
@@ -104,6 +109,15 @@ mod tests {
     #[test]
     fn the_first_configuration_opens_what_it_names() {
         let new = instance(&["a", "b"], &[("b", "/b")]);
-        assert_eq!(between(&Present::new(), &new), [Change::Open(key("b"), "/b".into())]);
+        assert_eq!(between(&Present::new(), &new), [Change::Open(key("b"), vec!["/b".into()])]);
+    }
+
+    #[test]
+    fn a_service_without_its_script_is_closed() {
+        let (a, b) = (key("a0"), key("b0"));
+        let present = Present::from([(&a, true), (&b, true)]);
+        let new = instance(&["a0", "b0"], &[("b0", "/b")]);
+        let preload = Change::Preload(b.clone(), vec!["/b".into()]);
+        assert_eq!(between(&present, &new), [Change::Close(a.clone()), Change::Keep(b.clone()), preload]);
     }
 }

@@ -76,9 +76,9 @@ impl Household {
         };
         warnings.iter().for_each(|warning| tracing::warn!(instance = %name, "{warning}"));
         let changes = self.changes(&instance);
-        self.instances.insert(name.clone(), instance);
+        self.instances.insert(name, instance);
         for change in changes {
-            self.apply(&name, change, now);
+            self.apply(change, now);
         }
         self.publish_web_users();
         Configured { warnings, refusal: String::new() }
@@ -101,7 +101,7 @@ impl Household {
         for (key, place) in self.places.iter().filter(|(key, _)| key.instance == *name) {
             let serving = self.pools.get(&place.serving).map(Pool::group);
             let same = match (serving, new.groups.get(&key.process_group)) {
-                (Some(old), Some(new)) => old.same_as(new),
+                (Some(old), Some(new)) => old.same_as(&new.for_application(&key.application_group)),
                 _ => false,
             };
             present.insert(key, same);
@@ -109,29 +109,29 @@ impl Household {
         difference::between(&present, new)
     }
 
-    fn apply(&mut self, instance: &str, change: Change, now: Instant) {
+    fn apply(&mut self, change: Change, now: Instant) {
         match change {
             Change::Close(key) => self.close(&key, now),
             Change::Keep(key) => self.keep(&key, now),
             Change::Replace(key) => self.replace(&key, now),
-            Change::Open(key, script) => {
-                let Some(group) = self.group(instance, &key.process_group) else { return };
+            Change::Open(key, scripts) => {
+                let Some(group) = self.group(&key) else { return };
                 let wanted = group.options.processes;
-                self.open(Opening { key, group, script, preloaded: true, wanted }, now);
+                self.open(Opening { key, group, scripts, preloaded: true, wanted }, now);
             }
-            Change::Preload(key, script) => {
+            Change::Preload(key, scripts) => {
                 let Some(place) = self.places.get(&key) else { return };
                 let id = place.successor.unwrap_or(place.serving);
                 let Some(pool) = self.pools.get_mut(&id) else { return };
-                pool.preloaded = true;
-                pool.learn_script(&script, true);
-                pool.want(pool.group().options.processes, now);
+                pool.preload(scripts, now);
             }
         }
     }
 
-    fn group(&self, instance: &str, name: &str) -> Option<Arc<Group>> {
-        self.instances.get(instance)?.groups.get(name).cloned()
+    /// The group of a pool, as it is for its application.
+    fn group(&self, key: &PoolKey) -> Option<Arc<Group>> {
+        let group = self.instances.get(&key.instance)?.groups.get(&key.process_group)?;
+        Some(group.for_application(&key.application_group))
     }
 
     fn open(&mut self, opening: Opening, now: Instant) -> Option<u64> {
@@ -150,6 +150,10 @@ impl Household {
                 return None;
             }
         };
+        if pool.group().options.is_service() {
+            let same = self.pools.values().filter(|other| other.key == pool.key);
+            pool.wait_for(same.map(|other| other.id).collect());
+        }
         pool.tick(now);
         let id = pool.id;
         self.pools.insert(id, pool);
@@ -168,17 +172,18 @@ impl Household {
             pool.close();
             pool.leave(now);
         }
-        self.forget_deserted(id);
+        self.forget_deserted(id, now);
     }
 
-    fn forget_deserted(&mut self, id: u64) {
+    fn forget_deserted(&mut self, id: u64, now: Instant) {
         if self.pools.get(&id).is_some_and(|pool| pool.roster().is_deserted()) {
             self.pools.remove(&id);
+            self.pools.values_mut().for_each(|pool| pool.is_gone(id, now));
         }
     }
 
     fn keep(&mut self, key: &PoolKey, now: Instant) {
-        let group = self.group(&key.instance, &key.process_group);
+        let group = self.group(key);
         let Some(place) = self.places.get_mut(key) else { return };
         let called_off = place.successor.take();
         if let (Some(pool), Some(group)) = (self.pools.get_mut(&place.serving), group) {
@@ -189,7 +194,7 @@ impl Household {
     }
 
     fn replace(&mut self, key: &PoolKey, now: Instant) {
-        let Some(group) = self.group(&key.instance, &key.process_group) else { return };
+        let Some(group) = self.group(key) else { return };
         let Some(place) = self.places.get_mut(key) else { return };
         let under_way = place.successor.and_then(|id| self.pools.get(&id));
         if under_way.is_some_and(|successor| successor.group().same_as(&group)) {
@@ -198,8 +203,15 @@ impl Household {
         let called_off = place.successor.take();
         let Some(old) = self.pools.get(&place.serving) else { return };
         let wanted = old.roster().wanted();
-        let opening =
-            Opening { key: key.clone(), group, script: old.script().clone(), preloaded: false, wanted };
+        let alone = group.options.is_service() || old.group().options.is_service();
+        let scripts = old.scripts().to_vec();
+        let opening = Opening { key: key.clone(), group, scripts, preloaded: false, wanted };
+        if alone {
+            // A service and its successor are never there at the same time.
+            self.close(key, now);
+            self.open(opening, now);
+            return;
+        }
         called_off.into_iter().for_each(|id| self.dismiss(id, now));
         let successor = self.start_pool(opening, now);
         if let Some(place) = self.places.get_mut(key) {
@@ -218,7 +230,7 @@ impl Household {
         if let Some(pool) = self.pools.get_mut(&id) {
             pool.hear(serial, news, rival, now);
         }
-        self.forget_deserted(id);
+        self.forget_deserted(id, now);
         if ready {
             self.hand_over(&key, id, now);
         }
@@ -240,7 +252,10 @@ impl Household {
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.pools.values_mut().for_each(|pool| pool.tick(now));
-        self.pools.retain(|_, pool| !pool.roster().is_deserted());
+        let deserted = self.pools.values().filter(|pool| pool.roster().is_deserted()).map(|pool| pool.id);
+        for id in deserted.collect::<Vec<_>>() {
+            self.forget_deserted(id, now);
+        }
     }
 
     /// When to call [`Household::tick`] at the latest.
@@ -250,12 +265,12 @@ impl Household {
 
     /// Is some script worth a look every second?
     pub fn awaits_scripts(&self) -> bool {
-        self.pools.values().any(|pool| pool.roster().awaits_script())
+        self.pools.values().any(|pool| pool.roster().awaits_scripts())
     }
 
     /// Looks at those scripts.
     pub fn look_at_scripts(&mut self, now: Instant) {
-        self.pools.values_mut().for_each(|pool| pool.look_at_script(now));
+        self.pools.values_mut().for_each(|pool| pool.look_at_scripts(now));
     }
 
     fn publish_web_users(&self) {
@@ -266,7 +281,7 @@ impl Household {
     fn learn(&mut self, key: &PoolKey, script: &Bytes) -> Option<&mut Pool> {
         let id = self.places.get(key)?.serving;
         let pool = self.pools.get_mut(&id)?;
-        pool.learn_script(script, false);
+        pool.learn_script(script);
         Some(pool)
     }
 }

@@ -21,8 +21,8 @@ pub struct Place<'a> {
     pub pool: u64,
     /// Which application of the group.
     pub application_group: &'a str,
-    /// What to import first; empty for nothing.
-    pub script: &'a Bytes,
+    /// What to import first, or to run where there are no request threads.
+    pub scripts: &'a [Bytes],
     /// Slot on the board.
     pub slot: u32,
     /// Which worker.
@@ -93,7 +93,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         multiprocess: options.multiprocess,
         python_path: options.python_path.clone(),
         home: options.home.clone().unwrap_or_default(),
-        preload: place.script.clone(),
+        preload: place.scripts.to_vec(),
         web_uid: group.web_uid,
         shutdown_seconds: options.shutdown_timeout,
         watch,
@@ -146,7 +146,7 @@ mod tests {
 
     fn group(options: &[(&str, &str)]) -> Group {
         Group {
-            definition: GroupDefinition { name: "site".into(), options: vec![] },
+            definition: GroupDefinition { name: "site".into(), ..Default::default() },
             options: wsgid_proto::options::parse("site", options).0.unwrap(),
             identity: Identity {
                 uid: 1000,
@@ -222,10 +222,10 @@ mod tests {
             group(&[("cpu-time-limit", "9"), ("memory-limit", "10"), ("processes", "1"), ("threads", "3")]);
         let plan = launch_plan(&group, Path::new("/p"), vec![]);
         assert_eq!((plan.cpu_seconds, plan.data_bytes, plan.uid, plan.gid), (9, 10, 1000, 33));
-        let script = Bytes::from("/app.wsgi");
-        let place = Place { pool: 7, application_group: "a", script: &script, slot: 1, serial: 2 };
+        let scripts = [Bytes::from("/app.wsgi"), Bytes::from("/more.py")];
+        let place = Place { pool: 7, application_group: "a", scripts: &scripts, slot: 1, serial: 2 };
         let plan = worker_plan(&group, place, true);
         assert_eq!((plan.threads, plan.multiprocess, plan.watch, plan.web_uid), (3, true, true, 33));
-        assert_eq!((plan.pool, plan.slot, plan.serial, plan.preload), (7, 1, 2, script.clone()));
+        assert_eq!((plan.pool, plan.slot, plan.serial, plan.preload), (7, 1, 2, scripts.to_vec()));
     }
 }

@@ -5,7 +5,7 @@ mod status;
 use super::board::PoolBoard;
 use super::launch::Premises;
 use super::plan::Place;
-use super::roster::{Action, Roster, Stage, Terms};
+use super::roster::{Action, Roster, Stage, Stamps, Terms};
 use super::worker::{self, Hand, Name, News, Order, Report};
 use crate::configuration::Group;
 use crate::sys::process;
@@ -52,7 +52,8 @@ pub struct Pool {
     /// Known from the configuration, rather than opened by a request.
     pub preloaded: bool,
     group: Arc<Group>,
-    script: Bytes,
+    scripts: Vec<Bytes>,
+    waits_for: Vec<u64>,
     board: PoolBoard,
     roster: Roster,
     hands: HashMap<u32, Hand>,
@@ -70,8 +71,8 @@ pub struct Opening {
     pub key: PoolKey,
     /// Its group.
     pub group: Arc<Group>,
-    /// What to import before a worker is ready; empty for nothing.
-    pub script: Bytes,
+    /// What to import before a worker is ready, or to run where there are no request threads.
+    pub scripts: Vec<Bytes>,
     /// Known from the configuration.
     pub preloaded: bool,
     /// Workers at first.
@@ -81,12 +82,13 @@ pub struct Opening {
 impl Pool {
     /// A pool without workers; the first [`Pool::tick`] starts them.
     pub fn open(opening: Opening, surroundings: Surroundings) -> io::Result<Self> {
-        let Opening { key, group, script, preloaded, wanted } = opening;
+        let Opening { key, group, scripts, preloaded, wanted } = opening;
         let options = &group.options;
         let terms = Terms {
             processes: options.processes,
             shutdown: Duration::from_secs(options.shutdown_timeout.into()),
             watch: surroundings.premises.watch,
+            alone: options.is_service(),
         };
         Ok(Self {
             id: process::random()?,
@@ -95,7 +97,8 @@ impl Pool {
             board: PoolBoard::create(options.processes)?,
             roster: Roster::new(terms, wanted),
             group,
-            script,
+            scripts,
+            waits_for: Vec::new(),
             hands: HashMap::new(),
             fates: VecDeque::new(),
             surroundings,
@@ -113,14 +116,44 @@ impl Pool {
     }
 
     /// What new workers import.
-    pub fn script(&self) -> &Bytes {
-        &self.script
+    pub fn scripts(&self) -> &[Bytes] {
+        &self.scripts
     }
 
-    /// Learns what to import, unless it knows already. A configuration knows better than a request.
-    pub fn learn_script(&mut self, script: &Bytes, from_configuration: bool) {
-        if self.script.is_empty() || from_configuration {
-            self.script = script.clone();
+    /// Learns from a request what to import, unless it knows already.
+    pub fn learn_script(&mut self, script: &Bytes) {
+        if self.scripts.is_empty() && !script.is_empty() {
+            self.scripts.push(script.clone());
+        }
+    }
+
+    /// A configuration knows better than a request. Where it names other scripts than before, workers that
+    /// have imported, or run, those give way.
+    pub fn preload(&mut self, scripts: Vec<Bytes>, now: Instant) {
+        self.preloaded = true;
+        let others = self.scripts != scripts && !self.scripts.is_empty();
+        self.scripts = scripts;
+        if others {
+            self.roll(now);
+        }
+        self.want(self.group.options.processes, now);
+    }
+
+    /// Nobody is started before these pools have gone.
+    pub fn wait_for(&mut self, pools: Vec<u64>) {
+        if !pools.is_empty() {
+            self.roster.hold();
+            self.waits_for = pools;
+        }
+    }
+
+    /// A pool has gone.
+    pub fn is_gone(&mut self, pool: u64, now: Instant) {
+        let waited = !self.waits_for.is_empty();
+        self.waits_for.retain(|&other| other != pool);
+        if waited && self.waits_for.is_empty() {
+            let actions = self.roster.release(now);
+            self.perform(actions, now);
         }
     }
 
@@ -202,10 +235,10 @@ impl Pool {
         self.hands.values().for_each(|hand| hand.order(Order::Kill));
     }
 
-    /// Looks whether the script has changed, if that would help.
-    pub fn look_at_script(&mut self, now: Instant) {
-        if self.roster.awaits_script() {
-            let actions = self.roster.script_is(self.stamp(), now);
+    /// Looks whether a script has changed, if that would help.
+    pub fn look_at_scripts(&mut self, now: Instant) {
+        if self.roster.awaits_scripts() {
+            let actions = self.roster.scripts_are(&self.stamps(), now);
             self.perform(actions, now);
         }
     }
@@ -232,9 +265,9 @@ impl Pool {
     }
 
     fn start(&mut self, serial: u32, slot: u32, now: Instant) -> Vec<Action> {
-        self.roster.starts_with(self.stamp());
-        let Self { id, key, script, surroundings, .. } = &*self;
-        let place = Place { pool: *id, application_group: &key.application_group, script, slot, serial };
+        self.roster.starts_with(self.stamps());
+        let Self { id, key, scripts, surroundings, .. } = &*self;
+        let place = Place { pool: *id, application_group: &key.application_group, scripts, slot, serial };
         let threads = self.group.options.threads;
         self.board.place(slot, serial, threads, 0); // before the worker can look
         match surroundings.premises.launch(&self.group, place, self.board.file()) {
@@ -261,6 +294,8 @@ impl Pool {
         let (group, pid) = (self.group.title(), self.pid(serial));
         if expected {
             tracing::info!(%group, pid, "worker {how}");
+        } else if self.group.options.is_service() {
+            tracing::warn!(%group, pid, "service script {how}, and is started again");
         } else if last_line.is_empty() {
             tracing::error!(%group, pid, "worker {how}");
         } else {
@@ -292,8 +327,11 @@ impl Pool {
     }
 
     /// A plain stat: the privileged process opens nothing below a user's directory.
-    fn stamp(&self) -> Option<SystemTime> {
-        std::fs::metadata(Path::new(OsStr::from_bytes(&self.script))).ok()?.modified().ok()
+    fn stamps(&self) -> Stamps {
+        let stamp = |script: &Bytes| -> Option<SystemTime> {
+            std::fs::metadata(Path::new(OsStr::from_bytes(script))).ok()?.modified().ok()
+        };
+        self.scripts.iter().map(stamp).collect()
     }
 }
 

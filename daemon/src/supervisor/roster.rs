@@ -40,7 +40,12 @@ pub struct Terms {
     /// For development: a newcomer whose import fails serves all the same. The developer wants to see
     /// its traceback, and it alone knows what to watch.
     pub watch: bool,
+    /// A service script: none is started beside one that has not ended yet.
+    pub alone: bool,
 }
+
+/// When each of a pool's scripts was written, as far as it is there.
+pub type Stamps = Vec<Option<SystemTime>>;
 
 /// What the pool has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +103,14 @@ pub struct Roster {
     members: BTreeMap<u32, Member>,
     backoff: Backoff,
     repair: Option<Repair>,
-    /// The script's time stamp when a worker was last started.
-    tried: Option<SystemTime>,
+    /// The scripts' time stamps when a worker was last started.
+    tried: Stamps,
     trouble: String,
     stuck: bool,
     failing: bool,
     leaving: bool,
+    /// Nobody is started as long as another pool's workers have not gone.
+    held: bool,
 }
 
 impl Roster {
@@ -118,11 +125,12 @@ impl Roster {
             members: BTreeMap::new(),
             backoff: Backoff::default(),
             repair: None,
-            tried: None,
+            tried: Stamps::new(),
             trouble: String::new(),
             stuck: false,
             failing: false,
             leaving: false,
+            held: false,
         }
     }
 
@@ -257,25 +265,34 @@ impl Roster {
         actions
     }
 
-    /// The script's time stamp at the start of a worker.
-    pub fn starts_with(&mut self, stamp: Option<SystemTime>) {
-        self.tried = stamp;
+    /// Nobody comes until [`Roster::release`].
+    pub fn hold(&mut self) {
+        self.held = true;
     }
 
-    /// Is the pool's script worth a look every second? It is while an import has failed, here or on
+    /// Whoever has to come may.
+    pub fn release(&mut self, now: Instant) -> Vec<Action> {
+        self.held = false;
+        self.tick(now)
+    }
+
+    /// The scripts' time stamps at the start of a worker.
+    pub fn starts_with(&mut self, stamps: Stamps) {
+        self.tried = stamps;
+    }
+
+    /// Are the pool's scripts worth a look every second? They are while an import has failed, here or on
     /// the way here.
-    pub fn awaits_script(&self) -> bool {
+    pub fn awaits_scripts(&self) -> bool {
         let unloaded = self.serves() && !self.serves_loaded();
         !self.leaving && (self.repair.is_some() || unloaded)
     }
 
-    /// The script's time stamp, as it is now.
-    pub fn script_is(&mut self, stamp: Option<SystemTime>, now: Instant) -> Vec<Action> {
-        if self.awaits_script() && stamp.is_some() && stamp != self.tried {
-            self.roll(now)
-        } else {
-            Vec::new()
-        }
+    /// The scripts' time stamps, as they are now. One that has vanished may be about to be replaced.
+    pub fn scripts_are(&mut self, stamps: &Stamps, now: Instant) -> Vec<Action> {
+        let tried = |number: usize| self.tried.get(number).copied().flatten();
+        let new = stamps.iter().enumerate().any(|(number, stamp)| stamp.is_some() && *stamp != tried(number));
+        if self.awaits_scripts() && new { self.roll(now) } else { Vec::new() }
     }
 
     fn took_up(&mut self, loaded: bool) {

@@ -88,7 +88,7 @@ impl Tree {
             .iter()
             .chain(&python)
             .map(|(key, value)| ((*key).to_string(), bytes::Bytes::copy_from_slice(value.as_bytes())));
-        GroupDefinition { name: name.into(), options: options.collect() }
+        GroupDefinition { name: name.into(), options: options.collect(), ..Default::default() }
     }
 
     pub fn command(&self) -> Command {

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! life      take over, get ready, wait for the end, drain       outfit, control, worker, python/*.py
+//! service   the same for a worker without request threads
 //! serve     a request thread: wait, serve, settle               kept, connection
 //! request   a head becomes a call and an ending                 scripts, environ, start, respond
 //! talk      one request's frames, in turn                       input, errors, stdio, records
@@ -36,6 +37,7 @@ mod request;
 mod respond;
 mod scripts;
 mod serve;
+mod service;
 mod start;
 mod status;
 mod stdio;

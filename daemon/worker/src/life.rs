@@ -6,7 +6,7 @@
 
 use crate::control::Word;
 use crate::worker::{self, Worker};
-use crate::{journal, outfit, python, request, sys};
+use crate::{journal, outfit, python, request, service, sys};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read};
@@ -33,9 +33,12 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     let runtime = python::runtime(py)?;
     let wrapper = python::files(py)?.getattr("FileWrapper")?;
     runtime.call_method1("prepare", (plan(py, worker, &wakeup_end)?, wrapper))?;
+    if worker.plan.threads == 0 {
+        return service::run(py, worker);
+    }
     let loaded = preload(py, worker)?;
     if worker::forked() {
-        // The script forked and its child came back from it.
+        // A script forked and its child came back from it.
         sys::leave(0);
     }
     let plan = &worker.plan;
@@ -45,12 +48,17 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
         wait_for_the_end(worker, &wakeup);
         drain(worker)
     });
-    let finished =
-        runtime.call_method1("finish", (end.saturating_duration_since(Instant::now()).as_secs_f64(),));
-    if let Err(error) = finished {
+    finish(py, end)?;
+    sys::leave(0)
+}
+
+/// What an interpreter does at its end, as far as it has time for that.
+pub(crate) fn finish(py: Python<'_>, end: Instant) -> PyResult<()> {
+    let seconds = end.saturating_duration_since(Instant::now()).as_secs_f64();
+    if let Err(error) = python::runtime(py)?.call_method1("finish", (seconds,)) {
         journal::note(&format!("the end was not clean: {error}"));
     }
-    sys::leave(0)
+    Ok(())
 }
 
 /// The parts of the plan that Python needs.
@@ -72,13 +80,17 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
     Ok(dict)
 }
 
-/// Imports the script that the plan names. A failure is told, and the worker serves all the same: the
-/// next request tries again and has the traceback in its own log.
+/// Imports the scripts that the plan names. A failure is told, and does not keep the worker from the others
+/// and from serving: the next request tries again and has the traceback in its own log.
 fn preload(py: Python<'_>, worker: &Worker) -> PyResult<bool> {
-    let script = &worker.plan.preload;
-    if script.is_empty() {
-        return Ok(true);
+    let mut loaded = true;
+    for script in &worker.plan.preload {
+        loaded &= preload_one(py, worker, script)?;
     }
+    Ok(loaded)
+}
+
+fn preload_one(py: Python<'_>, worker: &Worker, script: &[u8]) -> PyResult<bool> {
     let load = python::scripts(py)?.getattr("load")?;
     let loaded = python::runtime(py)?.call_method1("preload", (load, OsStr::from_bytes(script)));
     // Found again under the names of Rust: the very first request is to notice a change on disk.
@@ -147,7 +159,7 @@ fn until(deadline: Instant, done: impl Fn() -> bool) -> bool {
 }
 
 /// The deadline that holds even if Python never gives the GIL back.
-fn reap_after(time: Duration) {
+pub(crate) fn reap_after(time: Duration) {
     let reaper = std::thread::Builder::new().name("wsgid-reaper".into()).spawn(move || {
         std::thread::sleep(time);
         journal::note("the time to end is up");

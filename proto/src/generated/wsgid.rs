@@ -94,6 +94,15 @@ pub struct Option {
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
 }
+/// options for some applications of a group, over its own
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Overlay {
+    /// none: for all
+    #[prost(string, optional, tag = "1")]
+    pub application_group: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub options: ::prost::alloc::vec::Vec<Option>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Group {
     /// "" is the implicit group
@@ -101,6 +110,9 @@ pub struct Group {
     pub name: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
     pub options: ::prost::alloc::vec::Vec<Option>,
+    /// those that weigh more come later
+    #[prost(message, repeated, tag = "3")]
+    pub overlays: ::prost::alloc::vec::Vec<Overlay>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Preload {
@@ -244,9 +256,9 @@ pub struct WorkerPlan {
     /// inserted at sys.path\[0\]; "" if none
     #[prost(bytes = "bytes", tag = "11")]
     pub home: ::prost::bytes::Bytes,
-    /// script; "" if none
-    #[prost(bytes = "bytes", tag = "12")]
-    pub preload: ::prost::bytes::Bytes,
+    /// scripts
+    #[prost(bytes = "bytes", repeated, tag = "12")]
+    pub preload: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// who may connect
     #[prost(uint32, tag = "13")]
     pub web_uid: u32,

@@ -100,6 +100,24 @@ fn warnings_add_up_and_other_options_are_what_was_said_last() {
 }
 
 #[test]
+fn an_overlay_comes_before_directories_and_in_place_of_the_rest() {
+    let base = [("python-path", "/a:/b"), ("switch-interval", "1"), ("threads", "0")];
+    let mut group = parse("site", &base).0.unwrap();
+    assert!(group.is_service());
+    let over = [("python-path", "/c"), ("switch-interval", "2"), ("restrict-signal", "Off")];
+    assert_eq!(overlay(&mut group, &over), []);
+    assert_eq!(
+        (group.python_path, group.switch_interval),
+        (vec!["/c".into(), "/a".into(), "/b".into()], Some(2.0))
+    );
+    assert!(!group.restrict_signal);
+    let complaints = overlay(&mut ProcessGroup::named(""), &[("threads", "1"), ("restrict-stdin", "x")]);
+    assert!(
+        matches!(&complaints[..], [Complaint::NotScoped(name), Complaint::Value { .. }] if name == "threads")
+    );
+}
+
+#[test]
 fn all_complaints_come_at_once() {
     let (_, complaints) =
         parse("g", &[("processes", "x"), ("nonsense", "1"), ("script-user", "a"), ("script-group", "b")]);

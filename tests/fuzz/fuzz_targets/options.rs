@@ -38,7 +38,7 @@ fn errors(complaints: Vec<Complaint>) -> Vec<Complaint> {
 
 fn check(group: &ProcessGroup) {
     assert!((1..=bounds::PROCESSES).contains(&group.processes));
-    assert!((1..=bounds::THREADS).contains(&group.threads));
+    assert!(group.threads <= bounds::THREADS);
     assert!(group.umask.is_none_or(|mask| mask <= 0o777));
     assert!(group.switch_interval.is_none_or(|seconds| seconds.is_finite() && seconds > 0.0));
     assert!(group.python_optimize <= 2);

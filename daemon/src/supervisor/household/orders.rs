@@ -68,8 +68,10 @@ impl Household {
             }
         }
         self.make_room(ask, now)?;
-        let group = self.group(&ask.instance, &ask.process_group).ok_or_else(|| unknown_group(ask))?;
-        let opening = Opening { key, group, script: ask.script.clone(), preloaded: false, wanted: 1 };
+        let group = self.group(&key).ok_or_else(|| unknown_group(ask))?;
+        let scripts = Some(&ask.script).filter(|script| !script.is_empty()).cloned();
+        let opening =
+            Opening { key, group, scripts: scripts.into_iter().collect(), preloaded: false, wanted: 1 };
         let pool = self.open(opening, now).and_then(|id| self.pools.get(&id));
         let failed =
             || refused(RefusalCause::TooMany, "wsgid can't make another pool; its log says why".into());
@@ -88,7 +90,12 @@ impl Household {
             let reason = format!("user {peer} is not the web server of this instance");
             return Err(refused(RefusalCause::NotAllowed, reason));
         }
-        if instance.groups.contains_key(&ask.process_group) { Ok(()) } else { Err(unknown_group(ask)) }
+        let group = instance.groups.get(&ask.process_group).ok_or_else(|| unknown_group(ask))?;
+        if group.options.is_service() {
+            let reason = format!("process group '{}' serves no requests (threads=0)", ask.process_group);
+            return Err(refused(RefusalCause::NotAllowed, reason));
+        }
+        Ok(())
     }
 
     /// What strangers are refused is no news: any of them could fill the log with it.

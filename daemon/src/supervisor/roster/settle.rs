@@ -16,10 +16,11 @@ impl Roster {
         self.judge(actions);
     }
 
-    /// Older generations keep as many workers as the present one still lacks.
+    /// Older generations keep as many workers as the present one still lacks, or none who would have to
+    /// bear company.
     fn retire_replaced(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let fresh = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
-        let keep = self.wanted.saturating_sub(fresh) as usize;
+        let keep = if self.terms.alone { 0 } else { self.wanted.saturating_sub(fresh) as usize };
         let mut old: Vec<(bool, u32)> = Vec::new();
         for (serial, member) in &self.members {
             match member.stage {
@@ -42,7 +43,8 @@ impl Roster {
     }
 
     fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let mut missing = if self.backoff.permits(now) { self.missing() } else { 0 };
+        let permitted = !self.held && self.backoff.permits(now);
+        let mut missing = if permitted { self.missing() } else { 0 };
         while let (1.., Some(slot)) = (missing, self.free_slot()) {
             missing -= 1;
             self.last_serial = self.last_serial.wrapping_add(1).max(1);
@@ -56,6 +58,9 @@ impl Roster {
     /// How many workers to start. While older ones serve and no newcomer does, one at a time has to
     /// show that the new code imports.
     pub(super) fn missing(&self) -> u32 {
+        if self.terms.alone {
+            return self.wanted.saturating_sub(self.members.len() as u32);
+        }
         let coming = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Starting { .. }));
         let serving = self.count(|m| self.is_fresh_ready(m));
         let old = self.count(|m| !self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));

@@ -10,7 +10,7 @@ struct Case {
 
 impl Case {
     fn of(processes: u32, wanted: u32) -> Self {
-        let terms = Terms { processes, shutdown: Duration::from_secs(5), watch: false };
+        let terms = Terms { processes, shutdown: Duration::from_secs(5), watch: false, alone: false };
         Self { roster: Roster::new(terms, wanted), now: Instant::now() }
     }
 
@@ -171,7 +171,7 @@ fn many_wishes_for_a_reload_are_one_roll() {
 #[test]
 fn code_that_does_not_import_replaces_nothing() {
     let mut case = Case::serving(2, 2);
-    let stamp = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let stamp = |seconds| vec![None, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))];
     case.roster.reload_wanted(1, case.now);
     case.roster.starts_with(stamp(10));
     let actions = case.broken(3);
@@ -179,13 +179,13 @@ fn code_that_does_not_import_replaces_nothing() {
     assert!(matches!(&actions[0], Action::Warn(text) if text.contains("does not import")));
     assert!(case.roster.serves_loaded());
     assert_eq!(case.after(0), []);
-    assert!(case.roster.awaits_script());
-    assert_eq!(case.roster.script_is(stamp(10), case.now), []);
-    assert_eq!(case.roster.script_is(None, case.now), [], "vanished for a moment");
-    assert_eq!(starts(&case.roster.script_is(stamp(11), case.now)), [4]);
+    assert!(case.roster.awaits_scripts());
+    assert_eq!(case.roster.scripts_are(&stamp(10), case.now), []);
+    assert_eq!(case.roster.scripts_are(&vec![None, None], case.now), [], "vanished for a moment");
+    assert_eq!(starts(&case.roster.scripts_are(&stamp(11), case.now)), [4]);
     assert_eq!(retires(&case.ready(4)), [1]);
     assert_eq!(case.roster.trouble(), "");
-    assert!(!case.roster.awaits_script());
+    assert!(!case.roster.awaits_scripts());
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn in_development_code_that_does_not_import_is_served_with_its_traceback() {
     let mut case = Case::serving(1, 1).watching();
     case.roster.reload_wanted(1, case.now);
     assert_eq!(retires(&case.broken(2)), [1]);
-    assert!(case.roster.awaits_script());
+    assert!(case.roster.awaits_scripts());
     assert_eq!(starts(&case.roster.reload_wanted(2, case.now)), [3]);
     assert_eq!(retires(&case.ready(3)), [2]);
-    assert!(!case.roster.awaits_script());
+    assert!(!case.roster.awaits_scripts());
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn behind_a_rival_only_code_that_imports_serves() {
     let actions = case.roster.ready(1, false, true, case.now);
     assert_eq!(retires(&actions), [1]);
     assert!(!case.roster.serves());
-    assert!(case.roster.awaits_script());
+    assert!(case.roster.awaits_scripts());
 }
 
 #[test]
@@ -244,6 +244,34 @@ fn whoever_does_not_end_is_killed() {
     assert_eq!(case.exits(1), [Action::Clear { slot: 0 }]);
     assert!(case.roster.is_deserted());
     assert_eq!(case.roster.deadline(), None);
+}
+
+#[test]
+fn a_service_is_never_beside_another() {
+    let mut case = Case::of(1, 1);
+    case.roster.terms.alone = true;
+    case.roster.hold();
+    assert_eq!(case.after(0), [], "another pool's is still there");
+    assert_eq!(starts(&case.roster.release(case.now)), [1]);
+    case.ready(1);
+    let actions = case.roster.roll(case.now);
+    assert_eq!((retires(&actions), starts(&actions)), (vec![1], vec![]));
+    assert_eq!(starts(&case.after(1)), [], "it ends in its own time");
+    assert_eq!(starts(&case.exits(1)), [2]);
+    assert_eq!(case.roster.deadline(), Some(case.now + STARTUP));
+}
+
+#[test]
+fn a_service_that_ends_by_itself_is_started_again() {
+    let mut case = Case::serving(1, 1);
+    case.roster.terms.alone = true;
+    for serial in 1..4 {
+        case.after(STEADY.as_secs());
+        assert_eq!(starts(&case.exits(serial)), [serial + 1]);
+        case.ready(serial + 1);
+    }
+    assert_eq!(starts(&case.exits(4)), [], "at once, this time");
+    assert_eq!(starts(&case.after(1)), [5]);
 }
 
 #[test]

@@ -22,6 +22,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 set_signal = signal.signal
 worker_pid = os.getpid()
 preloading = False
+# Of a service script: it has the main thread, and it has been told to end.
+running = False
+called = False
 
 
 class Stream(io.RawIOBase):
@@ -49,7 +52,10 @@ def prepare(plan, file_wrapper):
     if plan['switch_interval'] > 0:
         sys.setswitchinterval(plan['switch_interval'])
     os.register_at_fork(after_in_child=after_fork_in_child)
-    install_signals(plan['wakeup'])
+    if plan['threads']:
+        install_signals(plan['wakeup'])
+    else:
+        leave_signals()
 
 
 def install_streams():
@@ -112,6 +118,20 @@ def install_signals(wakeup):
     signal.signal = refuse_handler
 
 
+def leave_signals():
+    """Signals are a service script's own. Unless it has them otherwise, those that end a worker end it."""
+    for number in ENDING:
+        set_signal(number, end_script)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end_script(number, frame):
+    global called
+    called = True
+    if running:
+        raise SystemExit(0)
+
+
 def on_signal(number, frame):
     if preloading:
         raise SystemExit('ended by a signal before it was ready')
@@ -131,7 +151,7 @@ def after_fork_in_child():
     signal.signal = set_signal
     signal.set_wakeup_fd(-1)
     for number in ENDING:
-        if signal.getsignal(number) is on_signal:
+        if signal.getsignal(number) in (on_signal, end_script):
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             set_signal(number, default)
 
@@ -145,6 +165,33 @@ def preload(load, script):
         return True
     finally:
         preloading = False
+# Of a service script: it has the main thread, and it has been told to end.
+running = False
+called = False
+
+
+def run_scripts(scripts, load, describe, watching):
+    """Runs service scripts, in the main thread. True if none failed; SystemExit is a way to end."""
+    global running
+    good = True
+    if watching:
+        threading.Thread(target=watch, name='wsgid-watch', daemon=True).start()
+    running = True
+    try:
+        for script in scripts:
+            if called:
+                break
+            try:
+                load(script)
+            except Exception as failure:
+                if not isinstance(failure.__cause__, SystemExit):
+                    good = False
+                    sys.stderr.write(describe(failure, script).decode('utf-8', 'replace'))
+    except SystemExit:
+        pass
+    finally:
+        running = False
+    return good
 
 
 def start(threads, stack_size, watching):

@@ -5,8 +5,8 @@ use wsgid_fuzz::input::Seed;
 use wsgid_proto::Message;
 use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
 use wsgid_proto::control::{
-    Configure, Configured, Done, GroupDefinition, Known, KnownReply, PoolStatus, Preload, ReloadGroup,
-    Status, WorkerStatus,
+    Configure, Configured, Done, GroupDefinition, Known, KnownReply, Overlay, PoolStatus, Preload,
+    ReloadGroup, Status, WorkerStatus,
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, WorkerPlan};
@@ -108,6 +108,10 @@ fn control() -> Vec<Payload> {
     let group = |name: &str| GroupDefinition {
         name: name.into(),
         options: vec![("threads".into(), "5".into()), ("user".into(), "www".into())],
+        overlays: vec![Overlay {
+            application_group: Some("www".into()),
+            options: vec![("restrict-stdin".into(), "On".into())],
+        }],
     };
     let preload = Preload {
         process_group: "site".into(),
@@ -187,7 +191,7 @@ fn launch() -> Vec<Payload> {
         multiprocess: true,
         python_path: vec!["/srv/lib".into()],
         home: "/srv".into(),
-        preload: "/srv/app.wsgi".into(),
+        preload: vec!["/srv/app.wsgi".into()],
         web_uid: 33,
         watch: true,
         processes: 2,
