@@ -141,7 +141,13 @@ typedef struct {
     const char *instance;
     uint32_t web_uid;
     uint32_t web_gid;
-    int threaded; /* the MPM has several threads to a child */
+    int threaded;            /* the MPM has several threads to a child */
+    uint32_t version[3];     /* httpd's: major, minor, patch */
+    const char *description;
+    const char *mpm;
+    const char *built;
+    uint32_t processes;      /* the most children there may be */
+    uint32_t threads;        /* of each */
 } shim_facts;
 
 /*

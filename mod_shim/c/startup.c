@@ -70,10 +70,34 @@ gid_t wsgid_web_gid(void)
     return geteuid() == 0 ? ap_unixd_config.group_id : getegid();
 }
 
+static uint32_t most(int what)
+{
+    int number = 0;
+    return ap_mpm_query(what, &number) == APR_SUCCESS && number > 0 ? (uint32_t)number : 0;
+}
+
+/* What httpd is at run time, which need not be what this was compiled against. */
+static void describe_server(shim_facts *facts)
+{
+    ap_version_t version;
+    uint32_t children = most(AP_MPMQ_MAX_DAEMON_USED), threads = most(AP_MPMQ_MAX_THREADS);
+
+    ap_get_server_revision(&version);
+    facts->version[0] = version.major;
+    facts->version[1] = version.minor;
+    facts->version[2] = version.patch;
+    facts->description = ap_get_server_description();
+    facts->mpm = ap_show_mpm();
+    facts->built = ap_get_server_built();
+    if (children == 0)
+        children = most(AP_MPMQ_MAX_DAEMONS);
+    facts->processes = children ? children : 1;
+    facts->threads = threads ? threads : 1;
+}
+
 static int is_threaded(void)
 {
-    int threads = 0;
-    return ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 1;
+    return most(AP_MPMQ_MAX_THREADS) > 1;
 }
 
 /* "The application a group was declared for": groups that the server itself names for its aliases. */
@@ -122,12 +146,13 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     main_server = s;
+    ap_add_version_component(pconf, WSGID_COMPONENT);
+    describe_server(&facts);
     bind_groups();
     for (each = s; each; each = each->next)
         preload_server(ptemp, each);
     wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);
     apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
-    ap_add_version_component(pconf, WSGID_COMPONENT);
     return OK;
 }
 

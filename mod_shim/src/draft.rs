@@ -6,6 +6,7 @@ use nix::unistd::{Group, Uid, User};
 use std::collections::HashMap;
 use wsgid_proto::control::{Configure, GroupDefinition, Overlay, Preload};
 use wsgid_proto::options::{self, Complaint, ProcessGroup};
+use wsgid_proto::server::Server;
 
 /// What directives have said so far.
 #[derive(Debug, Default)]
@@ -49,6 +50,8 @@ pub struct Facts {
     pub web_gid: u32,
     /// The MPM has several threads to a child.
     pub threaded: bool,
+    /// What httpd says of itself.
+    pub server: Server,
 }
 
 impl Draft {
@@ -150,6 +153,7 @@ impl Draft {
             web_gid: facts.web_gid,
             groups: definitions,
             preloads: self.preloads.clone(),
+            server: facts.server.clone(),
         };
         (configuration, groups)
     }

@@ -18,6 +18,7 @@ use std::ptr;
 use std::time::Duration;
 use wsgid_proto::expand;
 use wsgid_proto::response::{CallSite, Level};
+use wsgid_proto::server::Server;
 
 /// `c/shim.h`, as bindgen reads it.
 #[allow(missing_docs, dead_code, clippy::all)]
@@ -301,6 +302,14 @@ unsafe extern "C" fn configure(
                 web_uid: known.web_uid,
                 web_gid: known.web_gid,
                 threaded: known.threaded != 0,
+                server: Server {
+                    version: known.version.to_vec(),
+                    description: text(known.description).unwrap_or_default(),
+                    mpm: text(known.mpm).unwrap_or_default(),
+                    built: text(known.built).unwrap_or_default(),
+                    processes: known.processes,
+                    threads: known.threads,
+                },
             }
         };
         let (configuration, groups) = draft.finish(&facts);

@@ -2,6 +2,7 @@
 //! Only root and the daemon's own user may speak here.
 
 use crate::message::{message, plain_message};
+use crate::server::Server;
 use crate::{bounds, wire};
 use bytes::Bytes;
 
@@ -50,6 +51,8 @@ pub struct Configure {
     pub groups: Vec<GroupDefinition>,
     /// What to import at start.
     pub preloads: Vec<Preload>,
+    /// What it tells of itself. No part of a group, so that another httpd replaces no worker.
+    pub server: Server,
 }
 
 impl From<&Configure> for wire::Configure {
@@ -70,6 +73,7 @@ impl From<&Configure> for wire::Configure {
             web_gid: from.web_gid,
             groups: from.groups.iter().map(group).collect(),
             preloads: from.preloads.iter().map(preload).collect(),
+            server: from.server.clone().into(),
         }
     }
 }
@@ -107,7 +111,14 @@ impl TryFrom<wire::Configure> for Configure {
                 script: preload.script,
             });
         }
-        Ok(Self { instance: from.instance, web_uid: from.web_uid, web_gid: from.web_gid, groups, preloads })
+        Ok(Self {
+            instance: from.instance,
+            web_uid: from.web_uid,
+            web_gid: from.web_gid,
+            groups,
+            preloads,
+            server: from.server.into(),
+        })
     }
 }
 
@@ -304,6 +315,11 @@ mod tests {
                 application_group: "".into(),
                 script: "/a".into(),
             }],
+            server: Server {
+                version: vec![2, 4, 62],
+                description: "Apache/2.4.62".into(),
+                ..Default::default()
+            },
         };
         assert_eq!(Configure::decode(configure.encode().into()).unwrap(), configure);
     }

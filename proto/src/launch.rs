@@ -6,6 +6,7 @@
 
 use crate::bounds;
 use crate::message::plain_message;
+use crate::server::Server;
 use bytes::Bytes;
 
 /// The launcher reads its plan here, up to the end of the file.
@@ -123,6 +124,8 @@ plain_message! {
         restrict_stdout: bool,
         /// `signal.signal()` does nothing.
         restrict_signal: bool,
+        /// For the module `apache`.
+        server: Server,
     } checked by workable
 }
 
@@ -152,7 +155,32 @@ plain_message! {
 
 plain_message! {
     /// Finish what you have and end.
-    Retire {}
+    Retire {
+        /// Of the application's `process_stopping` event: a [`Reason`]'s name.
+        reason: String,
+    }
+}
+
+/// Why a worker ends, in mod_wsgi's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Its pool or the daemon ends, or there are too many.
+    Shutdown,
+    /// Somebody asked for new workers.
+    Graceful,
+    /// Its code on disk has changed.
+    ScriptReload,
+}
+
+impl Reason {
+    /// What applications are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown_signal",
+            Self::Graceful => "graceful_signal",
+            Self::ScriptReload => "script_reload",
+        }
+    }
 }
 
 plain_message! {

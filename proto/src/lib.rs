@@ -6,6 +6,7 @@
 //! * [`request`], [`response`]: one request and its answer as data
 //! * [`exchange`]: which frame may follow which
 //! * [`control`], [`broker`], [`launch`]: the messages between httpd, daemon, launcher and worker
+//! * [`server`]: what an httpd tells of itself
 //! * [`options`]: the options of `WSGIDaemonProcess`, parsed once for the module and the daemon
 //! * [`expand`]: `%{GLOBAL}`, `%{SERVER}`, `%{HOST}`, `%{RESOURCE}`, `%{ENV:…}`
 //! * [`board`]: the shared memory in which a pool's workers are chosen
@@ -22,6 +23,7 @@ pub mod launch;
 pub mod options;
 pub mod request;
 pub mod response;
+pub mod server;
 
 /// What protoc's grammar becomes; kept up to date by `tests/generated.rs`.
 // The two heads have readers and writers of their own (fields.rs), which tests compare with these.

@@ -69,8 +69,8 @@ macro_rules! message {
     };
 }
 
-/// The same for a message whose fields are those of the wire. With `checked by`, a function looks at
-/// what came and says what is wrong with it.
+/// The same for a message whose fields are those of the wire, or convert to them. With `checked by`, a
+/// function looks at what came and says what is wrong with it.
 macro_rules! plain_message {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? } $(checked by $check:path)?) => {
         $(#[$doc])*
@@ -80,7 +80,7 @@ macro_rules! plain_message {
         impl From<&$name> for crate::wire::$name {
             fn from(from: &$name) -> Self {
                 let _ = from;
-                Self { $($field: from.$field.clone()),* }
+                Self { $($field: from.$field.clone().into()),* }
             }
         }
 
@@ -91,7 +91,7 @@ macro_rules! plain_message {
         impl From<crate::wire::$name> for $name {
             fn from(from: crate::wire::$name) -> Self {
                 let _ = &from;
-                Self { $($field: from.$field),* }
+                Self { $($field: from.$field.into()),* }
             }
         }
     };
@@ -100,7 +100,7 @@ macro_rules! plain_message {
             type Error = String;
 
             fn try_from(from: crate::wire::$name) -> Result<Self, String> {
-                let made = Self { $($field: from.$field),* };
+                let made = Self { $($field: from.$field.into()),* };
                 $check(&made).map(|()| made)
             }
         }

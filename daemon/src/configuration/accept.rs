@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use wsgid_proto::control::{Configure, GroupDefinition, Overlay};
 use wsgid_proto::options::{self, Complaint, ProcessGroup};
+use wsgid_proto::server::Server;
 
 /// One process group, ready to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Group {
     pub web_uid: u32,
     /// That user's group.
     pub web_gid: u32,
+    /// Which httpd that is. Workers of another do as well: see [`Group::same_as`].
+    pub server: Arc<Server>,
 }
 
 impl Group {
@@ -70,9 +73,10 @@ pub fn accept(
     let mut groups = BTreeMap::new();
     let mut warnings = Vec::new();
     let mut refusals = Vec::new();
-    let web = (configure.web_uid, configure.web_gid);
+    let web =
+        Web { uid: configure.web_uid, gid: configure.web_gid, server: Arc::new(configure.server.clone()) };
     for definition in &configure.groups {
-        match accept_group(definition, web, privilege, accounts) {
+        match accept_group(definition, &web, privilege, accounts) {
             Ok((group, said)) => {
                 groups.insert(definition.name.clone(), Arc::new(group));
                 warnings.extend(said);
@@ -98,9 +102,16 @@ fn idle_services(configure: &Configure, groups: &BTreeMap<String, Arc<Group>>) -
     idle.map(sentence).collect()
 }
 
+/// The web server that sent the configuration.
+struct Web {
+    uid: u32,
+    gid: u32,
+    server: Arc<Server>,
+}
+
 fn accept_group(
     definition: &GroupDefinition,
-    web: (u32, u32),
+    web: &Web,
     privilege: &Privilege,
     accounts: &dyn Accounts,
 ) -> Result<(Group, Vec<String>), Vec<String>> {
@@ -119,11 +130,18 @@ fn accept_group(
         return Err(refusals);
     }
     let mut warnings: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-    let (identity, warning) =
-        identity::resolve(&options, web, privilege, accounts).map_err(|refusal| vec![refusal.to_string()])?;
+    let (identity, warning) = identity::resolve(&options, (web.uid, web.gid), privilege, accounts)
+        .map_err(|refusal| vec![refusal.to_string()])?;
     warnings.extend(warning);
-    let (web_uid, web_gid) = web;
-    Ok((Group { definition: definition.clone(), options, identity, web_uid, web_gid }, warnings))
+    let group = Group {
+        definition: definition.clone(),
+        options,
+        identity,
+        web_uid: web.uid,
+        web_gid: web.gid,
+        server: web.server.clone(),
+    };
+    Ok((group, warnings))
 }
 
 #[cfg(test)]
@@ -201,6 +219,8 @@ mod tests {
         let group = &instance.groups["a"];
         assert!(group.same_as(group));
         assert!(!group.same_as(&Group { web_gid: 99, ..(**group).clone() }));
+        let newer = Arc::new(Server { version: vec![2, 5, 0], ..Default::default() });
+        assert!(group.same_as(&Group { server: newer, ..(**group).clone() }));
         let changed = definition("a", &[("threads", "4")]);
         assert!(!group.same_as(&Group { definition: changed, ..(**group).clone() }));
     }

@@ -83,6 +83,7 @@ mod tests {
             web_gid: 33,
             groups: groups.iter().map(group).collect(),
             preloads: preloads.iter().map(preload).collect(),
+            ..Default::default()
         };
         accept(configure, &Privilege::Root { allow_root: false }, &Few).unwrap().0
     }

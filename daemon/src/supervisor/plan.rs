@@ -101,6 +101,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         restrict_stdin: options.restrict_stdin,
         restrict_stdout: options.restrict_stdout,
         restrict_signal: options.restrict_signal,
+        server: (*group.server).clone(),
     }
 }
 
@@ -158,6 +159,7 @@ mod tests {
             },
             web_uid: 33,
             web_gid: 33,
+            server: Default::default(),
         }
     }
 

@@ -250,11 +250,12 @@ impl Pool {
             match action {
                 Action::Start { serial, slot } => queue.extend(self.start(serial, slot, now)),
                 Action::Serve { serial, slot } => self.board.mark(slot, serial, SlotState::Ready),
-                Action::Retire { serial, slot, starting } => {
+                Action::Retire { serial, slot, starting, reason } => {
                     self.board.mark(slot, serial, SlotState::Draining);
-                    let orders: &[Order] =
-                        if starting { &[Order::Retire, Order::Terminate] } else { &[Order::Retire] };
-                    orders.iter().for_each(|order| self.order(serial, *order));
+                    self.order(serial, Order::Retire(reason));
+                    if starting {
+                        self.order(serial, Order::Terminate);
+                    }
                 }
                 Action::Kill { serial } => self.order(serial, Order::Kill),
                 Action::Clear { slot } => self.board.clear(slot),

@@ -23,6 +23,7 @@ use super::backoff::{Backoff, STEADY};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use wsgid_proto::board::PoolState;
+use wsgid_proto::launch::Reason;
 
 /// A worker that is not ready after so long never will be.
 pub const STARTUP: Duration = Duration::from_secs(120);
@@ -55,7 +56,7 @@ pub enum Action {
     /// It takes requests from now on.
     Serve { serial: u32, slot: u32 },
     /// It takes no more, finishes and ends. One that is still `starting` has nothing to finish.
-    Retire { serial: u32, slot: u32, starting: bool },
+    Retire { serial: u32, slot: u32, starting: bool, reason: Reason },
     /// End it at once.
     Kill { serial: u32 },
     /// Its slot is free.
@@ -99,6 +100,8 @@ pub struct Roster {
     terms: Terms,
     wanted: u32,
     generation: u64,
+    /// Why there is this generation.
+    renewal: Reason,
     last_serial: u32,
     members: BTreeMap<u32, Member>,
     backoff: Backoff,
@@ -121,6 +124,7 @@ impl Roster {
             terms,
             wanted,
             generation: 1,
+            renewal: Reason::Shutdown,
             last_serial: 0,
             members: BTreeMap::new(),
             backoff: Backoff::default(),
@@ -145,7 +149,7 @@ impl Roster {
         let mut actions = Vec::new();
         self.enforce(now, &mut actions);
         if self.repair.as_ref().and_then(|repair| repair.retry).is_some_and(|at| at <= now) {
-            self.begin_roll();
+            self.begin_roll(Reason::ScriptReload);
         }
         self.settle(now, &mut actions);
         actions
@@ -221,7 +225,7 @@ impl Roster {
                 let at = self.backoff.until().map_or(now, |until| until.max(now));
                 repair.retry = Some(repair.retry.map_or(at, |set| set.min(at)));
             }
-            (None, _) => self.begin_roll(),
+            (None, _) => self.begin_roll(Reason::ScriptReload),
         }
         self.settle(now, &mut actions);
         actions
@@ -229,11 +233,7 @@ impl Roster {
 
     /// Somebody with the right to do so asks for new workers: nothing keeps them waiting.
     pub fn roll(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.backoff.reset();
-        self.begin_roll();
-        self.settle(now, &mut actions);
-        actions
+        self.renew(Reason::Graceful, now)
     }
 
     /// Every thread is taken: one more worker, if there is room and none is on its way already.
@@ -261,7 +261,7 @@ impl Roster {
         self.leaving = true;
         self.repair = None;
         let all: Vec<u32> = self.members.keys().copied().collect();
-        all.into_iter().for_each(|serial| self.retire(serial, now, &mut actions));
+        all.into_iter().for_each(|serial| self.retire(serial, Reason::Shutdown, now, &mut actions));
         actions
     }
 
@@ -292,7 +292,15 @@ impl Roster {
     pub fn scripts_are(&mut self, stamps: &Stamps, now: Instant) -> Vec<Action> {
         let tried = |number: usize| self.tried.get(number).copied().flatten();
         let new = stamps.iter().enumerate().any(|(number, stamp)| stamp.is_some() && *stamp != tried(number));
-        if self.awaits_scripts() && new { self.roll(now) } else { Vec::new() }
+        if self.awaits_scripts() && new { self.renew(Reason::ScriptReload, now) } else { Vec::new() }
+    }
+
+    fn renew(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.backoff.reset();
+        self.begin_roll(reason);
+        self.settle(now, &mut actions);
+        actions
     }
 
     fn took_up(&mut self, loaded: bool) {

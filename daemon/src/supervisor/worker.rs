@@ -17,7 +17,7 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
-use wsgid_proto::launch::{Note, Ready, ReloadWanted, Retire};
+use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire};
 use wsgid_proto::response::Level;
 
 /// What a worker may say. The application shares its process, so this is taken with a grain of salt:
@@ -32,7 +32,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Finish and end.
-    Retire,
+    Retire(Reason),
     /// It does not serve yet: end now.
     Terminate,
     /// The hard way, with the process group that it leads.
@@ -134,8 +134,9 @@ impl Worker {
             return;
         };
         match order {
-            Order::Retire => {
-                let told = self.control.as_ref().map(|control| control.try_send(&Retire {}));
+            Order::Retire(reason) => {
+                let retire = Retire { reason: reason.name().into() };
+                let told = self.control.as_ref().map(|control| control.try_send(&retire));
                 if !matches!(told, Some(Ok(()))) {
                     let _ = kill(pid, Signal::SIGTERM); // it has hung up: the only way left to ask
                 }

@@ -120,6 +120,7 @@ pub fn configuration(groups: Vec<GroupDefinition>, preloads: &[(&str, &Path)]) -
         web_gid: web_uid(),
         groups,
         preloads: preloads.iter().map(preload).collect(),
+        ..Default::default()
     }
 }
 

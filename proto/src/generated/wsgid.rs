@@ -123,6 +123,25 @@ pub struct Preload {
     #[prost(bytes = "bytes", tag = "3")]
     pub script: ::prost::bytes::Bytes,
 }
+/// an httpd, as it describes itself
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Server {
+    /// major, minor, patch
+    #[prost(uint32, repeated, tag = "1")]
+    pub version: ::prost::alloc::vec::Vec<u32>,
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub mpm: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub built: ::prost::alloc::string::String,
+    /// the most there may be
+    #[prost(uint32, tag = "5")]
+    pub processes: u32,
+    /// of each
+    #[prost(uint32, tag = "6")]
+    pub threads: u32,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Configure {
     #[prost(string, tag = "1")]
@@ -135,6 +154,8 @@ pub struct Configure {
     pub groups: ::prost::alloc::vec::Vec<Group>,
     #[prost(message, repeated, tag = "5")]
     pub preloads: ::prost::alloc::vec::Vec<Preload>,
+    #[prost(message, optional, tag = "20")]
+    pub server: ::core::option::Option<Server>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Configured {
@@ -276,6 +297,8 @@ pub struct WorkerPlan {
     pub restrict_stdout: bool,
     #[prost(bool, tag = "19")]
     pub restrict_signal: bool,
+    #[prost(message, optional, tag = "30")]
+    pub server: ::core::option::Option<Server>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ready {
@@ -287,8 +310,11 @@ pub struct ReloadWanted {
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Retire {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Retire {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Note {
     #[prost(uint32, tag = "1")]

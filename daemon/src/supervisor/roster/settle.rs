@@ -4,6 +4,7 @@
 use super::{Action, LAST_GRACE, Member, Repair, Roster, STARTUP, Stage};
 use std::time::Instant;
 use wsgid_proto::board::PoolState;
+use wsgid_proto::launch::Reason;
 
 impl Roster {
     pub(super) fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -31,7 +32,8 @@ impl Roster {
         }
         old.sort_unstable(); // those that serve nothing first, then the oldest
         let going = old.len().saturating_sub(keep);
-        old.into_iter().take(going).for_each(|(_, serial)| self.retire(serial, now, actions));
+        let reason = self.renewal;
+        old.into_iter().take(going).for_each(|(_, serial)| self.retire(serial, reason, now, actions));
     }
 
     /// After a failed roll, or when fewer are wanted, there may be more than enough.
@@ -39,7 +41,8 @@ impl Roster {
         let ready: Vec<u32> =
             self.members.iter().filter(|(_, m)| self.is_fresh_ready(m)).map(|(s, _)| *s).collect();
         let surplus = ready.len().saturating_sub(self.wanted as usize);
-        ready.into_iter().take(surplus).for_each(|serial| self.retire(serial, now, actions));
+        let going = ready.into_iter().take(surplus);
+        going.for_each(|serial| self.retire(serial, Reason::Shutdown, now, actions));
     }
 
     fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -82,8 +85,9 @@ impl Roster {
         }
     }
 
-    pub(super) fn begin_roll(&mut self) {
+    pub(super) fn begin_roll(&mut self, reason: Reason) {
         self.generation += 1;
+        self.renewal = reason;
         self.repair = None;
     }
 
@@ -93,7 +97,7 @@ impl Roster {
         self.trouble =
             "the code on disk does not import; workers with the code from before go on serving".into();
         actions.push(Action::Warn(self.trouble.clone()));
-        self.retire(serial, now, actions);
+        self.retire(serial, Reason::Shutdown, now, actions);
         for member in self.members.values_mut() {
             if matches!(member.stage, Stage::Starting { .. } | Stage::Ready { .. }) {
                 member.generation = self.generation;
@@ -102,7 +106,7 @@ impl Roster {
         self.repair = Some(Repair::default());
     }
 
-    pub(super) fn retire(&mut self, serial: u32, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn retire(&mut self, serial: u32, reason: Reason, now: Instant, actions: &mut Vec<Action>) {
         let deadline = now + self.terms.shutdown + LAST_GRACE;
         let Some(member) = self.members.get_mut(&serial) else { return };
         let starting = matches!(member.stage, Stage::Starting { .. });
@@ -110,7 +114,7 @@ impl Roster {
             return;
         }
         member.stage = Stage::Draining { deadline };
-        actions.push(Action::Retire { serial, slot: member.slot, starting });
+        actions.push(Action::Retire { serial, slot: member.slot, starting, reason });
     }
 
     /// Deadlines that have passed.

@@ -234,9 +234,25 @@ fn a_worker_that_never_gets_ready_is_killed_and_replaced() {
 }
 
 #[test]
+fn whoever_retires_learns_why() {
+    let why = |actions: Vec<Action>| {
+        actions.iter().find_map(|action| match action {
+            Action::Retire { reason, .. } => Some(*reason),
+            _ => None,
+        })
+    };
+    let mut case = Case::serving(1, 1);
+    case.roster.reload_wanted(1, case.now);
+    assert_eq!(why(case.ready(2)), Some(Reason::ScriptReload));
+    case.roster.roll(case.now);
+    assert_eq!(why(case.ready(3)), Some(Reason::Graceful));
+    assert_eq!(why(case.roster.leave(case.now)), Some(Reason::Shutdown));
+}
+
+#[test]
 fn whoever_does_not_end_is_killed() {
     let mut case = Case::serving(1, 1);
-    let retire = Action::Retire { serial: 1, slot: 0, starting: false };
+    let retire = Action::Retire { serial: 1, slot: 0, starting: false, reason: Reason::Shutdown };
     assert_eq!(case.roster.leave(case.now), [retire]);
     assert_eq!(case.after(6), []);
     assert!(case.after(1).contains(&Action::Kill { serial: 1 }));

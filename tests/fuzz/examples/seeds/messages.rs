@@ -9,9 +9,10 @@ use wsgid_proto::control::{
     ReloadGroup, Status, WorkerStatus,
 };
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, WorkerPlan};
+use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
+use wsgid_proto::server::Server;
 
 /// A request's head as a whole frame.
 pub fn request_head(body: &[u8], body_complete: bool) -> Vec<u8> {
@@ -104,6 +105,17 @@ fn exchange() -> Vec<Payload> {
     ]
 }
 
+fn server() -> Server {
+    Server {
+        version: vec![2, 4, 62],
+        description: "Apache/2.4.62 (Debian)".into(),
+        mpm: "event".into(),
+        built: "2025-01-01T00:00:00".into(),
+        processes: 16,
+        threads: 25,
+    }
+}
+
 fn control() -> Vec<Payload> {
     let group = |name: &str| GroupDefinition {
         name: name.into(),
@@ -124,6 +136,7 @@ fn control() -> Vec<Payload> {
         web_gid: 33,
         groups: vec![group(""), group("site")],
         preloads: vec![preload],
+        server: server(),
     };
     let twice = Configure { groups: vec![group("site"), group("site")], ..configure.clone() };
     let worker =
@@ -196,6 +209,7 @@ fn launch() -> Vec<Payload> {
         watch: true,
         processes: 2,
         restrict_signal: true,
+        server: server(),
         ..WorkerPlan::default()
     };
     vec![
@@ -204,5 +218,6 @@ fn launch() -> Vec<Payload> {
         seed("ready", &Ready { loaded: true }),
         seed("reload-wanted", &ReloadWanted { reason: "app.py has changed".into() }),
         seed("note", &Note { level: 4, text: "slow".into() }),
+        seed("retire", &Retire { reason: "script_reload".into() }),
     ]
 }
