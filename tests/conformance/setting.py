@@ -23,6 +23,9 @@ GROUPS = {
     "impatient": ("threads=1 queue-timeout=1", ""),
     "narrow": ("threads=1 queue-timeout=5", "queue-size=0"),
     "silent": ("threads=1 socket-timeout=1", ""),
+    # Where somebody is subscribed to events, and where requests are measured.
+    "told": ("threads=2", ""),
+    "measured": ("threads=2", ""),
 }
 # Markers wait in a directory of the place; the token of a request names its lines in the access log.
 COMMON = """

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::launch::{Note, Ready, ReloadWanted};
+use wsgid_proto::launch::{Note, Ready, ReloadWanted, Retire};
 use wsgid_proto::response::Level;
 use wsgid_proto::{Message, bounds};
 
@@ -22,12 +22,12 @@ pub(crate) struct Control {
 }
 
 /// What the supervisor wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
     /// Nothing yet.
     None,
-    /// Finish and end.
-    Retire,
+    /// Finish and end, for this reason.
+    Retire(String),
     /// It is gone, or talks nonsense; either way nobody looks after this worker any more.
     Gone,
 }
@@ -69,7 +69,10 @@ impl Control {
         let mut input = crate::locked(&self.input);
         loop {
             match frame::take(&mut input) {
-                Ok(Some(frame)) if frame.kind == Kind::Retire => return Word::Retire,
+                Ok(Some(frame)) if frame.kind == Kind::Retire => {
+                    return Retire::from_frame(frame)
+                        .map_or(Word::Gone, |retire| Word::Retire(retire.reason));
+                }
                 Ok(Some(frame)) => {
                     journal::note(&format!("the supervisor said {:?}, which is not for workers", frame.kind));
                     return Word::Gone;

@@ -2,6 +2,7 @@
 
 use crate::errors::Errors;
 use crate::input::Input;
+use crate::meter;
 use crate::mould::{Mould, Shape};
 use crate::sys;
 use crate::worker::Worker;
@@ -38,8 +39,10 @@ pub(crate) struct Drawer {
 pub(crate) struct Particulars<'a, 'py> {
     pub(crate) input: &'a Bound<'py, Input>,
     pub(crate) errors: &'a Bound<'py, PyAny>,
-    /// When the worker had the whole head, in seconds since the epoch.
-    pub(crate) daemon_start: f64,
+    /// When the worker had the whole head, in microseconds since the epoch.
+    pub(crate) daemon_start: u64,
+    /// When the application is called: now.
+    pub(crate) application_start: u64,
 }
 
 impl Drawer {
@@ -203,8 +206,8 @@ fn set_particulars<'py>(
     copy_path(environ, path_info, intern!(environ.py(), "PATH_INFO"))?;
     environ.set_item(request, seconds(head.request_start))?;
     environ.set_item(queue, seconds(head.queue_start))?;
-    environ.set_item(daemon, particulars.daemon_start)?;
-    environ.set_item(application, now())
+    environ.set_item(daemon, seconds(particulars.daemon_start))?;
+    environ.set_item(application, seconds(particulars.application_start))
 }
 
 /// A path as it is before an application rewrites it.
@@ -252,9 +255,7 @@ fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
 
-/// Seconds since the epoch.
-pub(crate) fn now() -> f64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
+/// Microseconds since the epoch.
+pub(crate) fn micros_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, meter::micros)
 }

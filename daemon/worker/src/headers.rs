@@ -11,6 +11,7 @@ use wsgid_proto::response::{ResponseWriter, valid_name, valid_value};
 
 /// A head that is ready to go out.
 pub(crate) struct Head {
+    pub(crate) status: u16,
     pub(crate) writer: ResponseWriter,
     pub(crate) length: Length,
     /// What the log is told when it goes out; may be empty.
@@ -41,6 +42,7 @@ pub(crate) fn response_head(
         return Err(PyValueError::new_err("the response has too many headers"));
     }
     let empty = |buffer| Head {
+        status: code,
         writer: ResponseWriter::new(buffer, code, reason),
         length: Length::new(code, head_only),
         complaint: Vec::new(),

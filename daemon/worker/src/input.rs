@@ -2,12 +2,14 @@
 
 use crate::body::{Body, Part, Source};
 use crate::locked;
+use crate::meter::Meter;
 use crate::talk::{self, Over, Talk};
 use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// The request's body. Ends with its request.
 #[pyclass(module = "mod_wsgi", name = "Input", frozen)]
@@ -37,14 +39,17 @@ impl Input {
         read: impl FnOnce(&mut Body, &mut dyn Source) -> Result<Vec<Bytes>, String> + Send,
     ) -> Parts {
         talk::here()?;
+        let begun = self.talk.meter().map(|meter| (meter, Instant::now()));
         if let Ok(mut body) = self.body.try_lock() {
             if at_hand(&body) {
-                return self.talk.now(py, |_| ()).map(|()| read(&mut body, &mut Nothing));
+                let parts = self.talk.now(py, |_| ()).map(|()| read(&mut body, &mut Nothing));
+                return counted(begun, parts);
             }
         }
-        py.detach(|| {
+        self.talk.detached(py, || {
             let mut body = locked(&self.body);
-            self.talk.with(|conversation| read(&mut body, conversation))
+            let parts = self.talk.with(|conversation| read(&mut body, conversation));
+            counted(begun, parts)
         })
     }
 
@@ -114,6 +119,15 @@ impl Input {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.lives(py, "close")
     }
+}
+
+/// One read, if anybody counts; without the wait for the GIL that follows it.
+fn counted(begun: Option<(&Meter, Instant)>, parts: Parts) -> Parts {
+    if let Some((meter, begun)) = begun {
+        let bytes = parts.iter().flatten().flatten().map(Bytes::len).sum();
+        meter.input.add(bytes, begun.elapsed());
+    }
+    parts
 }
 
 /// Stands in where nothing has to be pulled.

@@ -5,14 +5,15 @@
 //! turn frames into calls of a WSGI application (PEP 3333), and its answers into frames.
 //!
 //! ```text
-//! life      take over, get ready, wait for the end, drain       outfit, control, worker, python/*.py
+//! life      take over, get ready, wait for the end, drain       outfit, control, signals, worker, python/*.py
 //! service   the same for a worker without request threads
 //! serve     a request thread: wait, serve, settle               kept, connection
 //! request   a head becomes a call and an ending                 scripts, environ, start, respond
-//! talk      one request's frames, in turn                       input, errors, stdio, records
+//! talk      one request's frames, in turn                       input, errors, serving, stdio, records
+//! watch     what is told and counted of it, for who asks        meter, metrics, tally, processor
 //! ```
 //!
-//! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `status`. All that is unsafe: `sys`.
+//! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `status`, `tally`. All that is unsafe: `sys`.
 //! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
 //! with the GIL held, and nobody touches Python with a lock held.
 
@@ -29,8 +30,11 @@ mod kept;
 mod length;
 mod life;
 mod lines;
+mod meter;
+mod metrics;
 mod mould;
 mod outfit;
+mod processor;
 mod python;
 mod records;
 mod request;
@@ -38,11 +42,15 @@ mod respond;
 mod scripts;
 mod serve;
 mod service;
+mod serving;
+mod signals;
 mod start;
 mod status;
 mod stdio;
 mod sys;
 mod talk;
+mod tally;
+mod watch;
 mod worker;
 
 use pyo3::prelude::*;
@@ -63,11 +71,15 @@ mod _wsgid {
     #[pymodule_export]
     use crate::life::main;
     #[pymodule_export]
+    use crate::metrics::{drain_metrics, process_totals, server_metrics, start_recording};
+    #[pymodule_export]
     use crate::python::log_handler;
     #[pymodule_export]
     use crate::records::record;
     #[pymodule_export]
     use crate::serve::serve;
+    #[pymodule_export]
+    use crate::serving::request_data;
     #[pymodule_export]
     use crate::stdio::{emit, flush};
 

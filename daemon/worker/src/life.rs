@@ -5,8 +5,9 @@
 //! whatever Python does.
 
 use crate::control::Word;
+use crate::signals::Signals;
 use crate::worker::{self, Worker};
-use crate::{journal, outfit, python, request, service, sys};
+use crate::{journal, outfit, python, request, service, sys, watch};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read};
@@ -17,6 +18,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
+use wsgid_proto::launch::Reason;
 
 /// How often a draining worker looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
@@ -45,8 +47,9 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     runtime.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {
         worker.control.ready(loaded);
-        wait_for_the_end(worker, &wakeup);
-        drain(worker)
+        let mut signals = Signals::default();
+        let reason = wait_for_the_end(worker, &wakeup, &mut signals);
+        drain(worker, &reason, signals)
     });
     finish(py, end)?;
     sys::leave(0)
@@ -77,6 +80,10 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
     dict.set_item("restrict_stdout", plan.restrict_stdout)?;
     dict.set_item("restrict_signal", plan.restrict_signal)?;
     dict.set_item("wakeup", wakeup.as_raw_fd())?;
+    let server = &plan.server;
+    let (description, mpm, built) = (&server.description, &server.mpm, &server.built);
+    let server = (&server.version, description, mpm, built, server.processes, server.threads);
+    dict.set_item("server", server)?;
     Ok(dict)
 }
 
@@ -104,8 +111,8 @@ fn preload_one(py: Python<'_>, worker: &Worker, script: &[u8]) -> PyResult<bool>
     Ok(false)
 }
 
-/// Until the supervisor's word, the supervisor's end, or a signal.
-fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd) {
+/// Until the supervisor's word, the supervisor's end, or a signal; why the worker ends.
+fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> String {
     loop {
         let mut ready = [
             PollFd::new(worker.control.as_fd(), PollFlags::POLLIN),
@@ -116,28 +123,54 @@ fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd) {
                 continue;
             }
             journal::note(&format!("the worker ends: waiting for the supervisor: {e}"));
-            return;
+            return Reason::Shutdown.name().into();
         }
-        if is_called(wakeup) || worker.control.listen() != Word::None {
-            return;
+        if let Some(reason) = heed(wakeup, signals) {
+            return reason.name().into();
+        }
+        match worker.control.listen() {
+            Word::None => {}
+            Word::Retire(reason) => return reason,
+            Word::Gone => return Reason::Shutdown.name().into(),
         }
     }
 }
 
-/// Python's handler in C writes the number of every signal that has a handler; ours are these.
-fn is_called(wakeup: &OwnedFd) -> bool {
+/// Python's handler in C writes the number of every signal that has a handler. Is there one that ends the
+/// worker?
+fn heed(wakeup: &OwnedFd, signals: &mut Signals) -> Option<Reason> {
     let mut numbers = [0; 64];
-    let ending = |number: &u8| [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1].contains(&i32::from(*number));
-    read(wakeup, &mut numbers).is_ok_and(|got| numbers[..got].iter().any(ending))
+    let got = read(wakeup, &mut numbers).unwrap_or(0);
+    let mut reason = None;
+    for number in numbers[..got].iter().map(|number| i32::from(*number)) {
+        match number {
+            libc::SIGTERM | libc::SIGINT => reason = reason.or(Some(Reason::Shutdown)),
+            libc::SIGUSR1 => reason = reason.or(Some(Reason::Graceful)),
+            libc::SIGHUP | libc::SIGUSR2 => signals.tell(number),
+            // The application's own, where it may have handlers: they run in the main thread, which is this.
+            _ => run_handlers(),
+        }
+    }
+    reason
+}
+
+fn run_handlers() {
+    if let Err(error) = Python::attach(|py| py.check_signals()) {
+        journal::note(&format!("a signal handler of the application raised {error}"));
+    }
 }
 
 /// Lets what has been sent be served, and closes the door. Returns when the process should be gone.
-fn drain(worker: &'static Worker) -> Instant {
+fn drain(worker: &'static Worker, reason: &str, signals: Signals) -> Instant {
     let grace = Duration::from_secs(worker.plan.shutdown_seconds.into());
     let deadline = Instant::now() + grace;
     reap_after(grace + Duration::from_secs(1));
     // The supervisor has done so before it says Retire; a signal from elsewhere has not.
     worker.mark_draining();
+    if let Some(thread) = signals.stop() {
+        until(deadline, || thread.is_finished());
+    }
+    watch::process_stopping(reason);
     until(deadline, || worker.is_idle());
     worker.kept.stop();
     let last_call = deadline.max(Instant::now() + LAST_CALL);

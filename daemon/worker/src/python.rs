@@ -26,20 +26,32 @@ impl Embedded {
     }
 }
 
+static EVENTS: Embedded = Embedded::new("_wsgid_events", include_str!("python/events.py"));
+static METRICS: Embedded = Embedded::new("_wsgid_metrics", include_str!("python/metrics.py"));
+static MODULES: Embedded = Embedded::new("_wsgid_modules", include_str!("python/modules.py"));
+static SIGNALS: Embedded = Embedded::new("_wsgid_signals", include_str!("python/signals.py"));
 static RUNTIME: Embedded = Embedded::new("_wsgid_runtime", include_str!("python/runtime.py"));
 static SCRIPTS: Embedded = Embedded::new("_wsgid_scripts", include_str!("python/scripts.py"));
 static FILES: Embedded = Embedded::new("_wsgid_files", include_str!("python/files.py"));
-
 static RECORDS: Embedded = Embedded::new("_wsgid_records", include_str!("python/records.py"));
 
 /// Beginning and end of the worker.
 pub(crate) fn runtime<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    // Each may import those before it.
+    for module in [&EVENTS, &METRICS, &MODULES, &SIGNALS] {
+        module.get(py)?;
+    }
     RUNTIME.get(py)
 }
 
 /// Loading scripts, and describing failures.
 pub(crate) fn scripts<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
     SCRIPTS.get(py)
+}
+
+/// Events, and who is subscribed to them.
+pub(crate) fn events<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    EVENTS.get(py)
 }
 
 /// `wsgi.file_wrapper`.

@@ -2,7 +2,7 @@
 //! place in the application's source. A record of several lines becomes several of Apache's.
 
 use crate::lines::Lines;
-use crate::{stdio, sys, worker};
+use crate::{serving, sys, worker};
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -23,7 +23,7 @@ pub(crate) fn record(
     let (text, file) = (text.as_bytes(), file.as_bytes());
     py.detach(|| {
         let site = CallSite::new(Bytes::copy_from_slice(file), line);
-        let talk = stdio::served();
+        let talk = serving::served();
         if talk.is_none_or(|talk| talk.with(|talk| talk.record(level, site.as_ref(), text)).is_err()) {
             each_line(text, |line| worker::note(level, line));
         }

@@ -1,12 +1,13 @@
 //! One request, from its head to the ending of its response: the part that holds the GIL.
 
-use crate::environ::{Drawer, Particulars};
+use crate::environ::{self, Drawer, Particulars};
 use crate::input::Input;
 use crate::respond::{close, respond};
 use crate::scripts::Script;
+use crate::serving::Serving;
 use crate::start::{Fault, StartResponse};
-use crate::stdio::Serving;
 use crate::talk::{Ending, Talk};
+use crate::watch::Watch;
 use crate::worker::{self, Worker};
 use crate::{journal, python};
 use pyo3::exceptions::{PyOSError, PySystemExit};
@@ -21,13 +22,13 @@ use wsgid_proto::response::AbortCause;
 pub(crate) struct Request {
     pub(crate) talk: Arc<Talk>,
     pub(crate) head: RequestHead,
-    /// When its head was complete, in seconds since the epoch.
-    pub(crate) daemon_start: f64,
+    /// When its head was complete, in microseconds since the epoch.
+    pub(crate) daemon_start: u64,
 }
 
 /// Serves a request. The conversation is left to be settled without the GIL.
 pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, request: Request) -> Ending {
-    let _serving = Serving::begin(&request.talk);
+    let serving = Serving::begin(py, &request.talk);
     let talk = request.talk.clone();
     let script = match worker.scripts.load(py, request.head.script()) {
         Ok(script) => script,
@@ -38,7 +39,7 @@ pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, reques
         }
     };
     match script.application(py, request.head.callable()) {
-        Ok(Some(application)) => call(py, drawer, request, &script, &application),
+        Ok(Some(application)) => call(drawer, request, &script, &application, serving),
         Ok(None) => {
             let (path, name) = (&script.path, request.head.callable());
             let line = format!("Target WSGI script '{path}' does not contain WSGI application '{name}'.");
@@ -50,62 +51,90 @@ pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, reques
 }
 
 /// Calls the application and sends what comes of it.
-fn call(
-    py: Python<'_>,
+fn call<'py>(
     drawer: &mut Drawer,
     request: Request,
     script: &Script,
-    application: &Bound<'_, PyAny>,
+    application: &Bound<'py, PyAny>,
+    mut serving: Serving<'py>,
 ) -> Ending {
+    let py = application.py();
     let talk = request.talk.clone();
-    let scene = match set_up(py, drawer, request, script) {
+    let scene = match set_up(drawer, request, script, application, &mut serving) {
         Ok(scene) => scene,
         Err(error) => {
             log_exception(py, &talk, &error, &script.path);
             return Ending::Aborted(AbortCause::Internal, "the environ could not be built".into());
         }
     };
-    let result = match application.call1((&scene.environ, &scene.start)) {
-        Ok(result) => result,
-        Err(error) => return failed(py, &talk, &error, script, Some(&scene.input)),
-    };
-    let mut ending = match respond(&scene.start, &result) {
-        Ok(()) | Err(Fault::Lost) => Ending::Whole,
-        Err(Fault::Python(error)) => failed(py, &talk, &error, script, Some(&scene.input)),
-    };
-    if let Err(error) = close(&result) {
-        log_exception(py, &talk, &error, &script.path);
-    }
+    let mut ending = perform(&talk, script, &scene);
     if let (Ending::Whole, Some((promised, sent))) = (&ending, scene.start.get().shortfall()) {
         let detail = format!("the application promised {promised} bytes and sent {sent}");
         ending = Ending::Aborted(AbortCause::Short, detail);
     }
+    if let Some(watch) = &scene.watch {
+        if let Err(error) = watch.finished(py, scene.start.get().status()) {
+            log_exception(py, &talk, &error, &script.path);
+        }
+    }
     ending
 }
 
-/// What an application is called with.
+/// From the call to the result's `close`.
+fn perform(talk: &Arc<Talk>, script: &Script, scene: &Scene<'_>) -> Ending {
+    let py = scene.environ.py();
+    let result = match scene.application.call1((&scene.environ, &scene.start)) {
+        Ok(result) => result,
+        Err(error) => return failed(py, talk, &error, script, Some(scene)),
+    };
+    let ending = match respond(&scene.start, &result) {
+        Ok(()) | Err(Fault::Lost) => Ending::Whole,
+        Err(Fault::Python(error)) => failed(py, talk, &error, script, Some(scene)),
+    };
+    if let Err(error) = close(&result) {
+        log_exception(py, talk, &error, &script.path);
+        tell(py, talk, &error, script, Some(scene));
+    }
+    ending
+}
+
+/// An application, and what it is called with.
 struct Scene<'py> {
+    application: Bound<'py, PyAny>,
     environ: Bound<'py, PyDict>,
     start: Bound<'py, StartResponse>,
     input: Bound<'py, Input>,
+    /// If anybody looks.
+    watch: Option<Watch>,
 }
 
 fn set_up<'py>(
-    py: Python<'py>,
     drawer: &mut Drawer,
     request: Request,
     script: &Script,
+    application: &Bound<'py, PyAny>,
+    serving: &mut Serving<'py>,
 ) -> PyResult<Scene<'py>> {
+    let py = application.py();
     let Request { talk, head, daemon_start } = request;
+    let application_start = environ::micros_now();
+    let starts = [head.request_start, head.queue_start, daemon_start, application_start];
+    let mut watch = Watch::begin(py, &talk, starts)?;
     let input = Bound::new(py, Input::new(talk.clone(), head.body(), head.body_complete))?;
     let errors = drawer.errors.of(py, &talk)?;
-    let particulars = Particulars { input: &input, errors: &errors, daemon_start };
+    let particulars = Particulars { input: &input, errors: &errors, daemon_start, application_start };
     let (environ, head_only) = drawer.environ(py, &head, &particulars)?;
+    serving.enter(&environ)?;
     if head.reloading {
         ask_for_reload(&environ, script, &talk);
     }
     let start = Bound::new(py, StartResponse::new(talk, head_only))?;
-    Ok(Scene { environ, start, input })
+    let mut application = application.clone();
+    if let Some(watch) = &mut watch {
+        application = watch.started(&environ, &application)?;
+        watch.facts(py).into_iter().for_each(|facts| start.get().publish(facts));
+    }
+    Ok(Scene { application, environ, start, input, watch })
 }
 
 fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>) {
@@ -128,18 +157,27 @@ fn failed(
     talk: &Arc<Talk>,
     error: &PyErr,
     script: &Script,
-    input: Option<&Bound<'_, Input>>,
+    scene: Option<&Scene<'_>>,
 ) -> Ending {
     let kind = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let unreadable =
-        error.is_instance_of::<PyOSError>(py) && input.is_some_and(|input| input.get().has_failed());
+        error.is_instance_of::<PyOSError>(py) && scene.is_some_and(|scene| scene.input.get().has_failed());
     log_exception(py, talk, error, &script.path);
+    tell(py, talk, error, script, scene);
     let cause = match error {
         _ if unreadable => AbortCause::Body,
         error if error.is_instance_of::<PySystemExit>(py) => AbortCause::Exit,
         _ => AbortCause::Application,
     };
     Ending::Aborted(cause, format!("{} raised {kind}", script.path))
+}
+
+/// Tells the subscribers of an exception, if there are any.
+fn tell(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, script: &Script, scene: Option<&Scene<'_>>) {
+    let told = scene.and_then(|scene| scene.watch.as_ref()).map(|watch| watch.raised(py, error));
+    if let Some(Err(other)) = told {
+        log_exception(py, talk, &other, &script.path);
+    }
 }
 
 /// Writes a traceback to the request's error log.

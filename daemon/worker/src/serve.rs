@@ -7,7 +7,7 @@ use crate::kept::Event;
 use crate::request::{self, Request};
 use crate::talk::{Conversation, Ending, Talk};
 use crate::worker::{self, Worker};
-use crate::{journal, sys};
+use crate::{journal, metrics, sys};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,7 @@ pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
     let worker = Worker::get().ok_or_else(|| PyRuntimeError::new_err("this process is no worker"))?;
     let mut drawer = Drawer::new(py, worker, thread)?;
     let mut served: Option<Served> = None;
-    while let Some(request) = py.detach(|| next(worker, served.take())) {
+    while let Some(request) = py.detach(|| next(worker, thread, served.take())) {
         let talk = request.talk.clone();
         let ending = catch_unwind(AssertUnwindSafe(|| request::serve(py, worker, &mut drawer, request)));
         if worker::forked() {
@@ -43,14 +43,20 @@ fn panicked(what: &str) -> Ending {
 }
 
 /// Settles the last request and waits for the next; `None` when the worker ends.
-fn next(worker: &'static Worker, mut served: Option<Served>) -> Option<Request> {
+fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Option<Request> {
     loop {
         let step = catch_unwind(AssertUnwindSafe(|| {
-            let settled = served.take().and_then(|(talk, ending)| settle(&talk, &ending));
+            let settled = served.take().and_then(|(talk, ending)| {
+                metrics::end(thread, talk.meter());
+                settle(&talk, &ending)
+            });
             wait(worker, settled)
         }));
         match step {
-            Ok(Wait::Request(request)) => return Some(*request),
+            Ok(Wait::Request(request)) => {
+                metrics::begin(thread);
+                return Some(*request);
+            }
             Ok(Wait::Leave) => return None,
             Err(_) => drop(panicked("waiting for a request")),
         }
@@ -109,7 +115,7 @@ enum Received {
 fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
     match connection.head() {
         Ok(Some(head)) => {
-            let daemon_start = environ::now();
+            let daemon_start = environ::micros_now();
             let counted = worker.begin();
             if head.reloading {
                 worker.scripts.check(head.script(), head.script_written);

@@ -7,13 +7,14 @@ use crate::headers;
 use crate::length::Length;
 use crate::locked;
 use crate::talk::{Conversation, Over, Talk};
+use crate::watch;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTraceback, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTraceback, PyTuple};
 use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use wsgid_proto::bounds;
 use wsgid_proto::response::ResponseWriter;
 
@@ -37,10 +38,13 @@ impl From<PyErr> for Fault {
 pub(crate) struct StartResponse {
     talk: Arc<Talk>,
     answer: Mutex<Answer>,
+    /// For the event of its start, where anybody is subscribed.
+    facts: OnceLock<Py<PyDict>>,
 }
 
 struct Answer {
     head: Option<Start>,
+    status: u16,
     sent: bool,
     length: Length,
 }
@@ -63,7 +67,26 @@ impl StartResponse {
     /// For one request; `head_only` if its method is HEAD.
     pub(crate) fn new(talk: Arc<Talk>, head_only: bool) -> Self {
         let length = Length::new(200, head_only);
-        Self { talk, answer: Mutex::new(Answer { head: None, sent: false, length }) }
+        let answer = Answer { head: None, status: 0, sent: false, length };
+        Self { talk, answer: Mutex::new(answer), facts: OnceLock::new() }
+    }
+
+    /// Its start is an event, about which this is known.
+    pub(crate) fn publish(&self, facts: Py<PyDict>) {
+        let _ = self.facts.set(facts);
+    }
+
+    /// The status that was set last; 0 if none was.
+    pub(crate) fn status(&self) -> u16 {
+        locked(&self.answer).status
+    }
+
+    /// A write, which counts where anybody counts. An empty one is none.
+    fn write_out<R>(&self, bytes: usize, work: impl FnOnce() -> R) -> R {
+        match self.talk.meter().filter(|_| bytes > 0) {
+            Some(meter) => meter.output.time(bytes, work),
+            None => work(),
+        }
     }
 
     /// Is the head out, or taken along by what is about to go out?
@@ -103,7 +126,7 @@ impl StartResponse {
         }
         let sent = self.talk.io(py, |conversation| {
             put_head(conversation, head)?;
-            conversation.chunk(data)
+            self.write_out(data.len(), || conversation.chunk(data))
         });
         settled(sent)
     }
@@ -112,10 +135,13 @@ impl StartResponse {
     pub(crate) fn put(&self, py: Python<'_>, data: &[u8], whole: Option<u64>) -> Result<(), Fault> {
         let (head, admitted) = self.admit(data.len() as u64, whole)?;
         let data = &data[..admitted as usize];
-        let put = self.talk.now(py, |conversation| {
-            put_head(conversation, head)?;
-            if data.is_empty() { Ok(()) } else { conversation.small_chunk(data) }
-        });
+        let put =
+            self.talk.now(py, |conversation| {
+                put_head(conversation, head)?;
+                self.write_out(data.len(), || {
+                    if data.is_empty() { Ok(()) } else { conversation.small_chunk(data) }
+                })
+            });
         settled(put)
     }
 
@@ -130,7 +156,9 @@ impl StartResponse {
         let (head, admitted) = self.admit(available, Some(available))?;
         let sent = self.talk.io(py, |conversation| {
             put_head(conversation, head)?;
-            if admitted == 0 { Ok(()) } else { conversation.file(file.as_fd(), offset, admitted) }
+            self.write_out(admitted as usize, || {
+                if admitted == 0 { Ok(()) } else { conversation.file(file.as_fd(), offset, admitted) }
+            })
         });
         settled(sent)
     }
@@ -181,12 +209,21 @@ impl StartResponse {
                 None => PyRuntimeError::new_err("headers have already been sent"),
             });
         }
+        if let Some(facts) = this.facts.get() {
+            watch::response_started(
+                facts.bind(slf.py()),
+                status,
+                headers,
+                exc_info.map(|info| info.as_any()),
+            )?;
+        }
         let head_only = locked(&this.answer).length.is_head_only();
         let head = headers::response_head(status, headers, head_only, HEAD_BUFFER.take())?;
         {
             let mut answer = locked(&this.answer);
             answer.head = Some(Start { writer: head.writer, complaint: head.complaint });
             answer.length = head.length;
+            answer.status = head.status;
         }
         slf.getattr(pyo3::intern!(slf.py(), "write"))
     }

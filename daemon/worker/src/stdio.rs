@@ -1,15 +1,13 @@
 //! Python's stdout and stderr. What a thread prints while it serves a request goes to the error log of
 //! that request; everything else goes to the daemon's log, in whole lines.
 
+use crate::journal;
 use crate::lines::Lines;
-use crate::talk::Talk;
-use crate::{journal, worker};
+use crate::serving::served;
 use pyo3::prelude::*;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 thread_local! {
-    static SERVED: RefCell<Option<Arc<Talk>>> = const { RefCell::new(None) };
     static OUTSIDE: RefCell<Outside> = RefCell::new(Outside::default());
 }
 
@@ -21,28 +19,6 @@ impl Drop for Outside {
     fn drop(&mut self) {
         self.0.flush(journal::line);
     }
-}
-
-/// While it lives, this thread serves a request.
-pub(crate) struct Serving;
-
-impl Serving {
-    /// From now on this thread's output belongs to a request.
-    pub(crate) fn begin(talk: &Arc<Talk>) -> Self {
-        SERVED.with_borrow_mut(|served| *served = Some(talk.clone()));
-        Self
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        SERVED.with_borrow_mut(|served| *served = None);
-    }
-}
-
-/// The conversation of the request that this thread serves; none in a forked child.
-pub(crate) fn served() -> Option<Arc<Talk>> {
-    SERVED.try_with(|served| served.borrow().clone()).ok().flatten().filter(|_| !worker::forked())
 }
 
 /// Takes what was written to stdout or stderr.

@@ -8,12 +8,14 @@
 use crate::body::{Part, Source};
 use crate::connection::{Broken, Connection};
 use crate::lines::Lines;
+use crate::meter::Meter;
 use crate::worker::{self, Active, Duty};
 use crate::{locked, records};
 use bytes::Bytes;
 use pyo3::Python;
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Mutex, OnceLock, TryLockError};
+use std::time::Instant;
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::Kind;
 use wsgid_proto::request::{BodyError, BodyWanted};
@@ -24,7 +26,10 @@ use wsgid_proto::{Message, bounds};
 pub(crate) const SMALL_CHUNK: usize = 64 << 10;
 
 /// A conversation that may be over.
-pub(crate) struct Talk(Mutex<Option<Conversation>>);
+pub(crate) struct Talk {
+    conversation: Mutex<Option<Conversation>>,
+    meter: OnceLock<Box<Meter>>,
+}
 
 /// The request has ended, and its conversation with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,25 @@ pub(crate) enum Ending {
 impl Talk {
     /// Begins with a connection whose head has been read.
     pub(crate) fn new(conversation: Conversation) -> Self {
-        Self(Mutex::new(Some(conversation)))
+        Self { conversation: Mutex::new(Some(conversation)), meter: OnceLock::new() }
+    }
+
+    /// From now on it is counted what the request costs.
+    pub(crate) fn measure(&self, meter: Meter) {
+        let _ = self.meter.set(Box::new(meter));
+    }
+
+    /// What it has cost so far, if anybody counts.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.get().map(AsRef::as_ref)
+    }
+
+    /// Works without the GIL, and counts how long it takes to have it back.
+    pub(crate) fn detached<R: Send>(&self, py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+        let Some(meter) = self.meter() else { return py.detach(work) };
+        let (result, done) = py.detach(|| (work(), Instant::now()));
+        meter.gil.add(0, done.elapsed());
+        result
     }
 
     /// Works on the conversation without the GIL; may wait for the peer.
@@ -51,7 +74,7 @@ impl Talk {
         py: Python<'_>,
         work: impl FnOnce(&mut Conversation) -> R + Send,
     ) -> Result<R, Over> {
-        py.detach(|| self.with(work))
+        self.detached(py, || self.with(work))
     }
 
     /// Works on the conversation where that is short and sends nothing: keeps the GIL if nobody else
@@ -62,23 +85,23 @@ impl Talk {
         work: impl FnOnce(&mut Conversation) -> R + Send,
     ) -> Result<R, Over> {
         here()?;
-        match self.0.try_lock() {
+        match self.conversation.try_lock() {
             Ok(mut guard) => return present(&mut guard).map(work),
             Err(TryLockError::Poisoned(guard)) => return present(&mut guard.into_inner()).map(work),
             Err(TryLockError::WouldBlock) => {}
         }
-        py.detach(|| self.with(work))
+        self.detached(py, || self.with(work))
     }
 
     /// As [`Talk::io`], for a thread that does not hold the GIL.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Conversation) -> R) -> Result<R, Over> {
         here()?;
-        present(&mut locked(&self.0)).map(work)
+        present(&mut locked(&self.conversation)).map(work)
     }
 
     /// Takes the conversation out. Whoever comes later finds it over.
     pub(crate) fn take(&self) -> Option<Conversation> {
-        locked(&self.0).take()
+        locked(&self.conversation).take()
     }
 }
 

@@ -61,6 +61,12 @@ impl Worker {
         (Duty { worker: self }, Active { worker: self })
     }
 
+    /// Requests that have begun, and those of them that are under way.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let active = self.active.load(Ordering::Acquire) as u64;
+        (self.begun.load(Ordering::Relaxed), active)
+    }
+
     /// Is no request under way, and none promised by a shim that has claimed a thread? Shims that have
     /// died over such a promise are healed by shims: a worker need not live where it can see them.
     pub(crate) fn is_idle(&self) -> bool {

@@ -10,5 +10,9 @@ mod hops;
 mod length;
 #[path = "../src/lines.rs"]
 mod lines;
+#[path = "../src/meter.rs"]
+mod meter;
 #[path = "../src/status.rs"]
 mod status;
+#[path = "../src/tally.rs"]
+mod tally;

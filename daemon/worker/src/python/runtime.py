@@ -6,25 +6,15 @@ Runs once on each side of a worker's life, never while a request is served.
 import atexit
 import io
 import os
-import signal
 import site
 import sys
 import threading
 import time
 import traceback
-import types
 
 import _wsgid
-
-# What ends a worker from outside, beside a word of the supervisor.
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-set_signal = signal.signal
-worker_pid = os.getpid()
-preloading = False
-# Of a service script: it has the main thread, and it has been told to end.
-running = False
-called = False
+import _wsgid_modules as modules
+import _wsgid_signals as signals
 
 
 class Stream(io.RawIOBase):
@@ -43,19 +33,39 @@ class Stream(io.RawIOBase):
             _wsgid.flush()
 
 
+class Restricted:
+    """What stands for a stream that is not to be used."""
+
+    def __init__(self, name):
+        object.__setattr__(self, '_name', name)
+
+    def __getattribute__(self, attribute):
+        name = object.__getattribute__(self, '_name')
+        raise OSError('%s access restricted by mod_wsgi' % name)
+
+
+# The names that mod_wsgi's types have.
+for kind, name in ((Stream, 'Log'), (Restricted, 'Restricted')):
+    kind.__module__, kind.__qualname__, kind.__name__ = 'mod_wsgi', name, name
+
+
 def prepare(plan, file_wrapper):
     """Everything that must be so before the first line of the application runs."""
     sys.argv = ['mod_wsgi']
     install_streams()
-    install_modules(plan, file_wrapper)
+    for name in ('stdin', 'stdout'):
+        if plan['restrict_' + name]:
+            setattr(sys, name, Restricted('sys.' + name))
+    modules.install(plan, file_wrapper)
     install_paths(plan['home'], plan['python_path'])
+    modules.borrow_path()
     if plan['switch_interval'] > 0:
         sys.setswitchinterval(plan['switch_interval'])
     os.register_at_fork(after_in_child=after_fork_in_child)
     if plan['threads']:
-        install_signals(plan['wakeup'])
+        signals.install(plan['wakeup'], plan['restrict_signal'])
     else:
-        leave_signals()
+        signals.leave_to_scripts()
 
 
 def install_streams():
@@ -66,32 +76,6 @@ def install_streams():
         stream.mode = 'w'
         setattr(sys, name, stream)
         setattr(sys, '__%s__' % name, stream)
-
-
-def install_modules(plan, file_wrapper):
-    module = types.ModuleType('mod_wsgi', 'What mod_wsgi tells its applications.')
-    module.version = (6, 0, 5)
-    module.process_group = plan['process_group']
-    module.application_group = plan['application_group']
-    module.maximum_processes = plan['processes']
-    module.threads_per_process = plan['threads']
-    module.FileWrapper = file_wrapper
-    module.__getattr__ = late_attribute
-    sys.modules['mod_wsgi'] = module
-
-    apache = types.ModuleType('apache', 'What mod_wsgi tells of its Apache.')
-    apache.version = (2, 4, 0)
-    apache.maximum_processes = plan['processes']
-    apache.threads_per_process = plan['threads']
-    apache.description = 'Apache/2.4'
-    sys.modules['apache'] = apache
-
-
-def late_attribute(name):
-    """What the module mod_wsgi has only once an application asks for it (PEP 562)."""
-    if name == 'LogHandler':
-        return sys.modules['mod_wsgi'].__dict__.setdefault(name, _wsgid.log_handler())
-    raise AttributeError("module 'mod_wsgi' has no attribute %r" % name)
 
 
 def install_paths(home, directories):
@@ -108,78 +92,31 @@ def install_paths(home, directories):
         sys.path.insert(0, home)
 
 
-def install_signals(wakeup):
-    # The handler in C writes to the pipe, whichever thread the signal hits: that wakes the main thread
-    # out of its poll. The handler in Python is there only so that there is one in C.
-    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    for number in ENDING:
-        set_signal(number, on_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    signal.signal = refuse_handler
-
-
-def leave_signals():
-    """Signals are a service script's own. Unless it has them otherwise, those that end a worker end it."""
-    for number in ENDING:
-        set_signal(number, end_script)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-
-
-def end_script(number, frame):
-    global called
-    called = True
-    if running:
-        raise SystemExit(0)
-
-
-def on_signal(number, frame):
-    if preloading:
-        raise SystemExit('ended by a signal before it was ready')
-
-
-def refuse_handler(signalnum, handler):
-    """Stands in for signal.signal(): signals belong to the worker, not to the application."""
-    if os.getpid() != worker_pid:
-        return set_signal(signalnum, handler)
-    sys.stderr.write('wsgid: signal.signal(%s) by the application is ignored\n' % (signalnum,))
-    return handler
-
-
 def after_fork_in_child():
     """A forked child has neither requests nor a supervisor."""
     _wsgid.abandon()
-    signal.signal = set_signal
-    signal.set_wakeup_fd(-1)
-    for number in ENDING:
-        if signal.getsignal(number) in (on_signal, end_script):
-            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            set_signal(number, default)
+    signals.after_fork_in_child()
 
 
 def preload(load, script):
     """Imports the script that the pool is for. True if that went well."""
-    global preloading
-    preloading = True
+    signals.preloading = True
     try:
         load(script)
         return True
     finally:
-        preloading = False
-# Of a service script: it has the main thread, and it has been told to end.
-running = False
-called = False
+        signals.preloading = False
 
 
 def run_scripts(scripts, load, describe, watching):
     """Runs service scripts, in the main thread. True if none failed; SystemExit is a way to end."""
-    global running
     good = True
     if watching:
         threading.Thread(target=watch, name='wsgid-watch', daemon=True).start()
-    running = True
+    signals.script_runs = True
     try:
         for script in scripts:
-            if called:
+            if signals.called:
                 break
             try:
                 load(script)
@@ -190,7 +127,7 @@ def run_scripts(scripts, load, describe, watching):
     except SystemExit:
         pass
     finally:
-        running = False
+        signals.script_runs = False
     return good
 
 
