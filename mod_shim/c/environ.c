@@ -3,6 +3,7 @@
  * an application may see, and how headers become HTTP_ variables, is decided in Rust.
  */
 #include "wsgid.h"
+#include "http_core.h"
 #include "util_filter.h"
 
 static void add(apr_array_header_t *list, const char *name, const char *value)
@@ -29,11 +30,16 @@ static void add_table(apr_array_header_t *list, const apr_table_t *table)
             add(list, entry[i].key, entry[i].val);
 }
 
-/* The request line's target as it was sent. */
+/* The request line's target as it was sent; with CGIVar REQUEST_URI current-uri, what it has become. */
 static const char *request_uri(request_rec *r)
 {
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     const char *p = r->the_request, *end;
+    const char *rule =
+        core->cgi_var_rules ? apr_hash_get(core->cgi_var_rules, "REQUEST_URI", APR_HASH_KEY_STRING) : NULL;
 
+    if (rule && strcmp(rule, "current-uri") == 0)
+        return r->uri;
     if (!p)
         return r->unparsed_uri ? r->unparsed_uri : r->uri;
     while (*p && !apr_isspace(*p))
@@ -53,7 +59,7 @@ static void add_connection(request_rec *r, apr_array_header_t *list)
     add(list, "SERVER_ADDR", c->local_ip);
     add(list, "SERVER_PORT", apr_itoa(r->pool, ap_get_server_port(r)));
     add(list, "REMOTE_ADDR", r->useragent_ip);
-    add(list, "REMOTE_PORT", apr_itoa(r->pool, r->useragent_addr->port));
+    add(list, "REMOTE_PORT", apr_itoa(r->pool, c->client_addr->port));
     add(list, "mod_wsgi.listener_host", c->local_ip);
     add(list, "mod_wsgi.listener_port", apr_itoa(r->pool, c->local_addr->port));
     add(list, "mod_wsgi.server_pid", apr_itoa(r->pool, (int)getpid()));
@@ -66,6 +72,26 @@ static void add_connection(request_rec *r, apr_array_header_t *list)
     add_if(list, "mod_wsgi.connection_id", c->log_id);
 }
 
+/* Where a redirect came from; whole where QualifyRedirectURL says so. */
+static const char *redirect_url(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_uri_t uri;
+
+    if (core->qualify_redirect_url != AP_CORE_CONFIG_ON)
+        return r->prev->uri;
+    uri = r->prev->parsed_uri;
+    if (!uri.scheme)
+        uri.scheme = (char *)ap_http_scheme(r->prev);
+    if (!uri.hostname)
+        uri.hostname = (char *)ap_get_server_name_for_url(r->prev);
+    if (!uri.port) {
+        uri.port = ap_get_server_port(r->prev);
+        uri.port_str = apr_itoa(r->pool, uri.port);
+    }
+    return apr_uri_unparse(r->pool, &uri, 0);
+}
+
 static void add_redirect(request_rec *r, apr_array_header_t *list)
 {
     const request_rec *last = r->prev;
@@ -73,8 +99,13 @@ static void add_redirect(request_rec *r, apr_array_header_t *list)
     if (!last)
         return;
     add_if(list, "REDIRECT_QUERY_STRING", last->args);
-    add_if(list, "REDIRECT_URL", last->uri);
-    add_if(list, "REDIRECT_REMOTE_USER", last->user);
+    add_if(list, "REDIRECT_URL", redirect_url(r));
+    if (r->user)
+        return;
+    while (last && !last->user)
+        last = last->prev;
+    if (last)
+        add(list, "REDIRECT_REMOTE_USER", last->user);
 }
 
 /*

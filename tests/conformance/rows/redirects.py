@@ -7,6 +7,12 @@ from ..within import report, text
 from .environ import AUTH
 
 LOCAL = "RFC 3875, 6.2.2; compat 4.4"
+CREDENTIALS = ("Authorization", "Basic dXNlcjpzZWNyZXQ=")
+
+
+def qualified(setting):
+    """The first request's address."""
+    return f"{'https' if setting.encrypted else 'http'}://localhost:8123/row/qualified-redirect"
 
 
 @row("what others lead to", LOCAL, (get(), Expect(json=["GET", None, ""])))
@@ -41,11 +47,74 @@ def landing_of_user(environ, start_response):
 @row(
     "where it leads, the first request's user and query are REDIRECT_ variables",
     "compat 4.1",
-    (get("", ("Authorization", "Basic dXNlcjpzZWNyZXQ="), query="a=b"), Expect(200, json=["user", "a=b"])),
+    (get("", CREDENTIALS, query="a=b"), Expect(200, json=["user", "a=b"])),
     config=AUTH,
 )
 def local_redirect_of_user(environ, start_response):
     return text(start_response, headers=[("Location", "/row/landing-of-user")])
+
+
+@row(
+    "where it leads, a user that is known there is REMOTE_USER alone",
+    "compat 4.1",
+    (get("", CREDENTIALS), Expect(200, json=["user", None])),
+    config=AUTH,
+)
+def landing_with_user(environ, start_response):
+    return report(start_response, [environ.get("REMOTE_USER"), environ.get("REDIRECT_REMOTE_USER")])
+
+
+@row(
+    "a redirect through several requests finds the user of the last that had one",
+    "compat 4.1",
+    (get("", CREDENTIALS), Expect(200, json=["user", None])),
+    config=AUTH,
+)
+def local_redirect_twice(environ, start_response):
+    return text(start_response, headers=[("Location", "/row/local-redirect-between")])
+
+
+@row("on the way", "compat 4.1", (get(), Expect(200, json=[None, None])))
+def local_redirect_between(environ, start_response):
+    return text(start_response, headers=[("Location", "/row/landing-of-user")])
+
+
+@row(
+    "QualifyRedirectURL makes REDIRECT_URL a whole one",
+    "compat 4.1",
+    (get("", ("Host", "localhost:8123")), Expect(200, json=qualified)),
+)
+def qualified_redirect(environ, start_response):
+    return text(start_response, headers=[("Location", "/row/landing-qualified")])
+
+
+@row(
+    "what others lead to, with QualifyRedirectURL",
+    "compat 4.1",
+    (get(), Expect(json=None)),
+    config="QualifyRedirectURL On",
+)
+def landing_qualified(environ, start_response):
+    return report(start_response, environ.get("REDIRECT_URL"))
+
+
+@row(
+    "CGIVar makes REQUEST_URI the present one",
+    "compat 4.1",
+    (get(query="x"), Expect(200, json="/row/landing-uri")),
+)
+def redirect_uri(environ, start_response):
+    return text(start_response, headers=[("Location", "/row/landing-uri?y")])
+
+
+@row(
+    "what others lead to, with CGIVar",
+    "compat 4.1",
+    (get(query="x"), Expect(json="/row/landing-uri")),
+    config="CGIVar REQUEST_URI current-uri",
+)
+def landing_uri(environ, start_response):
+    return report(start_response, environ["REQUEST_URI"])
 
 
 @row(
