@@ -399,6 +399,8 @@ TYPES = {
     "mod_wsgi.listener_host": "str",
     "mod_wsgi.listener_port": "str",
     "mod_wsgi.server_pid": "str",
+    "mod_wsgi.request_id": "str",
+    "mod_wsgi.connection_id": "str",
     "mod_wsgi.thread_id": "int",
     "mod_wsgi.request_start": "float",
     "mod_wsgi.queue_start": "float",
@@ -429,6 +431,44 @@ shows(
     },
     clause=KEYS,
 )
+
+
+IDS = []
+
+
+def another_id(setting):
+    """HTTP/1.0 has a connection for each request."""
+    return [True, setting.protocol != HTTP_1_0]
+
+
+@row(
+    "each request has an id of its own, and those of one connection have one in common",
+    KEYS,
+    (get(), Expect()),
+    (get(), Expect(json=another_id)),
+    group="single",
+)
+def request_ids(environ, start_response):
+    IDS.append([environ["mod_wsgi.request_id"], environ["mod_wsgi.connection_id"]])
+    (request, connection), (before, its_connection) = IDS[-1], IDS[-2] if IDS[1:] else (None, None)
+    return report(start_response, [request != before, connection == its_connection])
+
+
+@row("threads are counted from 1", KEYS, (get(), Expect(json=True)))
+def thread_id(environ, start_response):
+    return report(start_response, 1 <= environ["mod_wsgi.thread_id"] <= 5)
+
+
+@row(
+    "SSLOptions +StdEnvVars tells of the encryption",
+    "compat 4.1",
+    (get(), Expect(json=["localhost", True, "https"])),
+    config="SSLOptions +StdEnvVars",
+    protocols=tuple(name for name in FRAMED + TEXTUAL if name.startswith("tls")),
+)
+def tls_variables(environ, start_response):
+    known = environ["SSL_PROTOCOL"].startswith("TLSv1.")
+    return report(start_response, [environ["SSL_SERVER_S_DN_CN"], known, environ["wsgi.url_scheme"]])
 
 
 @row("request, queue, daemon and application start in this order", KEYS, (get(), Expect(json=True)))
