@@ -1,5 +1,6 @@
 //! The configuration while its directives are read: groups and preloads, each checked where it stands.
 
+use crate::owner::Owner;
 use crate::runtime::DeclaredGroup;
 use bytes::Bytes;
 use nix::unistd::{Group, Uid, User};
@@ -66,8 +67,9 @@ impl Draft {
             return Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
         };
         check_identity(&parsed)?;
+        let script_owner = script_owner(&parsed)?;
         let definition = GroupDefinition { name: name.into(), options, ..Default::default() };
-        self.groups.push((definition, DeclaredGroup { options: parsed, server: None }));
+        self.groups.push((definition, DeclaredGroup { options: parsed, server: None, script_owner }));
         Ok(warnings.iter().map(ToString::to_string).collect())
     }
 
@@ -168,7 +170,7 @@ impl Draft {
         let (group, _) = options::parse("", &options);
         let group = group.unwrap_or_else(|| ProcessGroup::named(""));
         let definition = GroupDefinition { name: String::new(), options, overlays: self.overlays_of("") };
-        (definition, DeclaredGroup { options: group, server: None })
+        (definition, DeclaredGroup { options: group, server: None, script_owner: None })
     }
 
     /// What sections say of a process group, lightest first: the one that names more groups weighs more, and
@@ -210,15 +212,26 @@ fn check_identity(group: &ProcessGroup) -> Result<(), String> {
     }
     let names = group.group.iter().chain(group.supplementary_groups.iter().flatten());
     for name in names {
-        let known = match name.strip_prefix('#') {
-            Some(number) => number.parse::<u32>().is_ok(),
-            None => Group::from_name(name).ok().flatten().is_some(),
-        };
-        if !known {
-            return Err(format!("There is no group '{name}'."));
-        }
+        group_id(name)?;
     }
     Ok(())
+}
+
+/// `script-user=` or `script-group=`, of which a group has one at most.
+fn script_owner(group: &ProcessGroup) -> Result<Option<Owner>, String> {
+    if let Some(name) = &group.script_user {
+        let uid = user_id(name).ok_or_else(|| format!("There is no user '{name}'."))?;
+        return Ok(Some(Owner::User(uid.as_raw())));
+    }
+    group.script_group.as_deref().map(|name| group_id(name).map(Owner::Group)).transpose()
+}
+
+fn group_id(name: &str) -> Result<u32, String> {
+    let known = match name.strip_prefix('#') {
+        Some(number) => number.parse().ok(),
+        None => Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw()),
+    };
+    known.ok_or_else(|| format!("There is no group '{name}'."))
 }
 
 fn user_id(name: &str) -> Option<Uid> {
@@ -253,6 +266,8 @@ mod tests {
             (("user", "#0"), "blocked from running as root"),
             (("user", "nosuchuser"), "no user 'nosuchuser'"),
             (("group", "nosuchgroup"), "no group 'nosuchgroup'"),
+            (("script-user", "nosuchuser"), "no user 'nosuchuser'"),
+            (("script-group", "nosuchgroup"), "no group 'nosuchgroup'"),
             (("supplementary-groups", "root,nosuchgroup"), "no group 'nosuchgroup'"),
         ] {
             let error = draft.group("g", options(&[option])).unwrap_err();

@@ -28,6 +28,7 @@ pub mod fault;
 mod ffi;
 pub mod kept;
 pub mod message;
+pub mod owner;
 pub mod pool;
 pub mod relay;
 pub mod runtime;

@@ -89,6 +89,34 @@ messages! {
     UNKNOWN_GROUP = 151, 500;
     /// The process group is another virtual host's.
     FOREIGN_GROUP = 152, 500;
+    /// `script-group`: the script can't be looked at.
+    SCRIPT_GROUP_UNKNOWN = 153, 403;
+    /// It belongs to another group.
+    SCRIPT_GROUP = 155, 403;
+    /// Everybody may write to it.
+    SCRIPT_GROUP_WORLD = 157, 403;
+    /// Its directory can't be looked at.
+    SCRIPT_GROUP_NO_DIRECTORY = 158, 403;
+    /// Its directory belongs to another group.
+    SCRIPT_GROUP_DIRECTORY = 160, 403;
+    /// Everybody may write to its directory.
+    SCRIPT_GROUP_DIRECTORY_WORLD = 161, 403;
+    /// `script-user`: the script can't be looked at.
+    SCRIPT_USER_UNKNOWN = 162, 403;
+    /// It belongs to another user.
+    SCRIPT_USER = 164, 403;
+    /// Its group may write to it.
+    SCRIPT_USER_GROUP = 166, 403;
+    /// Everybody may write to it.
+    SCRIPT_USER_WORLD = 168, 403;
+    /// Its directory can't be looked at.
+    SCRIPT_USER_NO_DIRECTORY = 169, 403;
+    /// Its directory belongs to another user.
+    SCRIPT_USER_DIRECTORY = 171, 403;
+    /// Everybody may write to its directory.
+    SCRIPT_USER_DIRECTORY_WORLD = 172, 403;
+    /// The group of its directory may write there.
+    SCRIPT_USER_DIRECTORY_GROUP = 173, 403;
     /// The application raised an exception, or broke PEP 3333.
     EXCEPTION = 174, 500;
     /// The application raised SystemExit.

@@ -4,6 +4,7 @@
 use crate::broker;
 use crate::drain::Drain;
 use crate::fault::Fault;
+use crate::owner::Owner;
 use crate::pool::Pool;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub struct DeclaredGroup {
     pub options: ProcessGroup,
     /// The `ServerName` it is bound to; `None` for all.
     pub server: Option<String>,
+    /// Whose scripts it runs; `None` for anybody's.
+    pub script_owner: Option<Owner>,
 }
 
 /// Names a pool within this httpd.

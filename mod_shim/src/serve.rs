@@ -5,6 +5,7 @@ use crate::dispatch::{self, Delivered, Errand};
 use crate::door::Door;
 use crate::environ;
 use crate::fault::Fault;
+use crate::owner;
 use crate::pool::Pool;
 use crate::relay::{Outcome, Relay, Terms};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
@@ -12,6 +13,9 @@ use crate::source::Source;
 use crate::spool::Limits;
 use crate::trusted::{Trust, Verdict};
 use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wsgid_proto::board::Claim;
@@ -77,6 +81,9 @@ pub struct Ask<'a> {
 pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<i32, Fault> {
     let name = pool_name(ask, door)?;
     let group = usable_group(runtime, &name, ask, door)?;
+    if let Some(owner) = group.script_owner {
+        owner::check(owner, Path::new(OsStr::from_bytes(ask.script)))?;
+    }
     let callable = match ask.expand_callable {
         true => expand::callable(ask.callable, door),
         false => ask.callable.to_vec(),

@@ -96,8 +96,8 @@ pub const RULES: &[OptionRule] = &[
     rule("receive-buffer-size", Number(512, u32::MAX as u64), NotYet),
     rule("listen-backlog", Number(1, 65_535), Full),
     rule("socket-user", Text, Moot("sockets admit the web server's user by its credentials")),
-    rule("script-user", Text, NotYet),
-    rule("script-group", Text, NotYet),
+    rule("script-user", Text, Full),
+    rule("script-group", Text, Full),
     rule("display-name", Text, NotYet),
     rule("cpu-time-limit", Seconds, Full),
     rule("cpu-priority", Signed(-20, 19), Full),
@@ -196,6 +196,10 @@ pub struct ProcessGroup {
     pub response_spool_size: u64,
     /// Connections that may wait to be accepted by a worker.
     pub listen_backlog: u32,
+    /// User name, or `#uid`, whose scripts alone it runs.
+    pub script_user: Option<String>,
+    /// The same for a group.
+    pub script_group: Option<String>,
     /// RLIMIT_CPU; 0 is none.
     pub cpu_time_limit: u32,
     /// Niceness.
@@ -248,6 +252,8 @@ impl ProcessGroup {
             response_buffer_size: BUFFER,
             response_spool_size: SPOOL,
             listen_backlog: 100,
+            script_user: None,
+            script_group: None,
             cpu_time_limit: 0,
             cpu_priority: 0,
             memory_limit: 0,
@@ -398,6 +404,8 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "response-buffer-size" => group.response_buffer_size = checked.number,
         "response-spool-size" => group.response_spool_size = checked.number,
         "listen-backlog" => group.listen_backlog = checked.number as u32,
+        "script-user" => group.script_user = Some(text()),
+        "script-group" => group.script_group = Some(text()),
         "cpu-time-limit" => group.cpu_time_limit = checked.number as u32,
         "cpu-priority" => group.cpu_priority = checked.signed as i32,
         "memory-limit" => group.memory_limit = checked.number,

@@ -1,7 +1,7 @@
 //! The ways by which a request comes to an application, other than an alias for one script.
 
 use serde_json::{Value, json};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use wsgid_tests::{Mpm, Plan, Request, Stack, each_mpm};
 
 fn json_of(stack: &Stack, target: &str) -> Value {
@@ -174,4 +174,30 @@ fn a_link_is_followed_as_httpd_follows_it() {
     symlink(stack.place.path("apps/whoami.wsgi"), stack.place.path("apps/link.wsgi")).unwrap();
     stack.get("/apps/whoami.wsgi").expect(200);
     stack.get("/apps/link.wsgi").expect(403);
+}
+
+#[test]
+fn a_group_runs_scripts_of_its_owner_alone() {
+    let own = nix::unistd::geteuid().to_string();
+    let stack = Stack::on(Mpm::Event)
+        .bring("hello")
+        .bring("handler")
+        .config(&format!("WSGIDaemonProcess mine script-user=#{own}"))
+        .config("WSGIDaemonProcess other script-user=#54321\nWSGIDaemonProcess others script-group=#54321")
+        .config("WSGIScriptAlias /mine @APPS@/hello.wsgi process-group=mine")
+        .config("WSGIScriptAlias /other @APPS@/hello.wsgi process-group=other")
+        .config("WSGIScriptAlias /group @APPS@/hello.wsgi process-group=others")
+        .config("WSGIHandlerScript own @APPS@/handler.wsgi process-group=other")
+        .config("<Location /handled>\nSetHandler own\n</Location>")
+        .run();
+    assert_eq!(stack.get("/mine").expect(200).text(), "Hello, world!\n");
+    stack.get("/other").expect(403);
+    stack.logged("error", &["WSGI0171", "apps", "#54321"]);
+    stack.get("/group").expect(403);
+    stack.logged("error", &["WSGI0160"]);
+    stack.get("/handled").expect(403);
+    let script = stack.place.path("apps/hello.wsgi");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o664)).unwrap();
+    stack.get("/mine").expect(403);
+    stack.logged("error", &["WSGI0166", "hello.wsgi"]);
 }

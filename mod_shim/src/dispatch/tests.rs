@@ -115,7 +115,7 @@ impl Scene {
     }
 
     fn runtime(&self) -> Runtime {
-        let declared = DeclaredGroup { options: self.group.clone(), server: None };
+        let declared = DeclaredGroup { options: self.group.clone(), server: None, script_owner: None };
         let groups = HashMap::from([("site".to_string(), declared)]);
         Runtime::new(self.directory.path().join("control.sock"), Configure::default(), groups)
     }
