@@ -34,6 +34,13 @@ SetEnv conformance.root @ROOT@
 LogFormat "%{X-Token}i %>s %{wsgi-error}n" traces
 CustomLog logs/traces.log traces
 Protocols h2 h2c http/1.1
+WSGIPythonWarnings ignore:conformance
+<WSGIInterpreterOptions process-group=narrow application-group=%{GLOBAL}>
+WSGISwitchInterval 0.125
+</WSGIInterpreterOptions>
+<WSGIInterpreterOptions process-group=narrow>
+WSGISwitchInterval 0.25
+</WSGIInterpreterOptions>
 ErrorDocument 409 "Apache speaks of a conflict."
 <Directory @SITE@>
 Require all granted

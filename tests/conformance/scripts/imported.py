@@ -1,0 +1,3 @@
+"""Is imported ahead of requests, and can be found afterwards."""
+
+conformance_imported = True
