@@ -14,10 +14,11 @@ int wsgid_is_preloaded(apr_pool_t *p, const wsgid_alias *alias, const char *proc
         && !(alias->pattern && strchr(alias->target, '$')) && !is_directory(p, alias->target);
 }
 
-void wsgid_preload(const char *process, const char *application, const char *script)
+/* `first` is for a script that no line of the configuration wants imported: then one for its group is enough. */
+void wsgid_preload(const char *process, const char *application, const char *script, int first)
 {
     wsgid_rust()->draft_preload(wsgid_global.draft, wsgid_global_to_empty(process),
-                                wsgid_global_to_empty(application), script);
+                                wsgid_global_to_empty(application), script, first);
 }
 
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
@@ -42,7 +43,7 @@ const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match)
     if (wsgid_is_preloaded(cmd->temp_pool, alias, route->process_group, route->application_group)) {
         if ((complaint = wsgid_group_complaint(cmd, wsgid_global_to_empty(route->process_group))))
             return complaint;
-        wsgid_preload(route->process_group, route->application_group, alias->target);
+        wsgid_preload(route->process_group, route->application_group, alias->target, 0);
     }
     *(wsgid_alias *)apr_array_push(config->aliases) = *alias;
     return NULL;

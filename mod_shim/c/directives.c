@@ -335,7 +335,7 @@ const command_rec wsgid_directives[] = {
     GLOBAL("WSGISocketPrefix", "has nothing to do here: WSGIDaemonSocket names the daemon's socket"),
     GLOBAL_FLAG("WSGISocketRotation", "has nothing to do here: sockets belong to the daemon, not to a generation of httpd"),
     GLOBAL("WSGIAcceptMutex", "has nothing to do here: workers share no listening socket"),
-    GONE("WSGIVerboseDebugging"),
+    MOOT("WSGIVerboseDebugging", OR_ALL, "mod_wsgi does not look at it either; LogLevel wsgi:debug says more"),
     GONE("WSGILazyInitialization"),
     GONE("WSGINewRelicConfigFile"),
     GONE("WSGINewRelicEnvironment"),

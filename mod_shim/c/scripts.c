@@ -64,6 +64,6 @@ const char *wsgid_add_import(cmd_parms *cmd, void *dir, const char *args)
         return complaint;
     if (!(path = ap_server_root_relative(cmd->pool, path)))
         return "The path of the script is not valid.";
-    wsgid_preload(route.process_group, route.application_group, path);
+    wsgid_preload(route.process_group, route.application_group, path, 0);
     return NULL;
 }

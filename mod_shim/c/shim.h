@@ -164,8 +164,9 @@ typedef struct {
     void (*draft_bind)(shim_draft *draft, const char *name, const char *server);
     /* Is a group of that name declared so far? */
     int (*draft_knows)(const shim_draft *draft, const char *name);
+    /* A script to import when the workers of that application group start; `first` if only as the first. */
     void (*draft_preload)(shim_draft *draft, const char *process_group, const char *application_group,
-                          const char *script);
+                          const char *script, int first);
     /* Sets an option of process groups for all that don't, or only for the implicit one. */
     int (*draft_option)(shim_draft *draft, const char *option, const char *value, int implicit_only,
                          char *message, size_t room);

@@ -117,7 +117,7 @@ static void preload_server(apr_pool_t *p, const server_rec *s)
         if (process && strcmp(process, "%{GLOBAL}") != 0
             && wsgid_is_preloaded(p, &alias[i], process, application)
             && wsgid_rust()->draft_knows(wsgid_global.draft, process))
-            wsgid_preload(process, application, alias[i].target);
+            wsgid_preload(process, application, alias[i].target, 1);
     }
 }
 

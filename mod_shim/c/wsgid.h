@@ -157,7 +157,7 @@ int wsgid_translate(request_rec *r);
 const wsgid_alias *wsgid_alias_of(request_rec *r);
 const char *wsgid_add_alias(cmd_parms *cmd, const char *args, int is_match);
 int wsgid_is_preloaded(apr_pool_t *p, const wsgid_alias *alias, const char *process, const char *application);
-void wsgid_preload(const char *process, const char *application, const char *script);
+void wsgid_preload(const char *process, const char *application, const char *script, int first);
 
 /* scripts.c */
 const char *wsgid_add_handler(cmd_parms *cmd, void *dir, const char *args);

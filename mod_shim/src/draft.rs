@@ -119,14 +119,22 @@ impl Draft {
     }
 
     /// Asks for a script to be imported when its workers start, after those that were asked for before. Once
-    /// is enough.
-    pub fn preload(&mut self, process_group: &str, application_group: &str, script: &[u8]) {
+    /// is enough; `first` is for a script that nobody has asked for, and that is worth beginning with.
+    pub fn preload(&mut self, process_group: &str, application_group: &str, script: &[u8], first: bool) {
         let preload = Preload {
             process_group: process_group.into(),
             application_group: application_group.into(),
             script: Bytes::copy_from_slice(script),
         };
-        if !self.preloads.contains(&preload) && script.first() == Some(&b'/') && !script.ends_with(b"/") {
+        let same_pool = |other: &Preload| {
+            (&other.process_group, &other.application_group)
+                == (&preload.process_group, &preload.application_group)
+        };
+        let superfluous = first && self.preloads.iter().any(same_pool);
+        if superfluous || self.preloads.contains(&preload) {
+            return;
+        }
+        if script.first() == Some(&b'/') && !script.ends_with(b"/") {
             self.preloads.push(preload);
         }
     }
@@ -324,13 +332,15 @@ mod tests {
     fn a_pool_preloads_each_script_once_and_no_directory() {
         let mut draft = Draft::default();
         draft.group("g", vec![]).unwrap();
-        draft.preload("g", "", b"/a.wsgi");
-        draft.preload("g", "", b"/b.wsgi");
-        draft.preload("g", "", b"/a.wsgi");
-        draft.preload("g", "x", b"/srv/apps/");
+        draft.preload("g", "", b"/a.wsgi", false);
+        draft.preload("g", "", b"/b.wsgi", false);
+        draft.preload("g", "", b"/a.wsgi", false);
+        draft.preload("g", "", b"/c.wsgi", true);
+        draft.preload("g", "x", b"/srv/apps/", false);
+        draft.preload("g", "x", b"/d.wsgi", true);
         let (configuration, _) = draft.finish(&Facts::default());
         let scripts: Vec<_> = configuration.preloads.iter().map(|preload| &preload.script[..]).collect();
-        assert_eq!(scripts, [b"/a.wsgi", b"/b.wsgi"]);
+        assert_eq!(scripts, [b"/a.wsgi", b"/b.wsgi", b"/d.wsgi"]);
     }
 
     #[test]

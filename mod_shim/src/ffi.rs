@@ -218,6 +218,7 @@ unsafe extern "C" fn draft_preload(
     process_group: *const c_char,
     application_group: *const c_char,
     script: *const c_char,
+    first: c_int,
 ) {
     fence((), || {
         // SAFETY: the promises above.
@@ -225,7 +226,7 @@ unsafe extern "C" fn draft_preload(
             (&mut *draft.cast::<Draft>(), text(process_group), text(application_group), string(script))
         };
         if let (Some(process), Some(application), Some(script)) = (process, application, script) {
-            draft.preload(&process, &application, script.to_bytes());
+            draft.preload(&process, &application, script.to_bytes(), first != 0);
         }
     });
 }

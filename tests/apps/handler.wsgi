@@ -10,8 +10,3 @@ def handle_request(environ, start_response):
         answer[name] = environ["mod_wsgi." + name]
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
-
-
-def reload_required(resource):
-    with open("/dev/null") as file:
-        return bool(file.read())

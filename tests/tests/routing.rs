@@ -65,6 +65,45 @@ fn a_directory_has_handler_scripts_of_its_own() {
     assert_ne!(stack.get("/none/page").status, 200);
 }
 
+/// mod_actions sends what has a handler, or a type, to another URL.
+#[test]
+fn an_action_leads_to_a_handler_script() {
+    let stack = Stack::on(Mpm::Event)
+        .module("actions")
+        .bring("handler")
+        .file("htdocs/page.own", "")
+        .config("WSGIHandlerScript own @APPS@/handler.wsgi application-group=%{GLOBAL}")
+        .config("AddHandler for-own .own\nAction for-own /virtual virtual")
+        .config("<Location /virtual>\nSetHandler own\n</Location>")
+        .run();
+    let seen = json_of(&stack, "/page.own");
+    assert_eq!((&seen["request_handler"], &seen["PATH_INFO"]), (&json!("own"), &json!("/page.own")));
+}
+
+#[test]
+fn a_virtual_host_has_what_the_main_server_has_unless_it_says_otherwise() {
+    let script = |text: &str| {
+        format!(
+            "def handle_request(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{text}']\n"
+        )
+    };
+    let stack = Stack::on(Mpm::Event)
+        .file("apps/main.wsgi", script("main"))
+        .file("apps/own.wsgi", script("own"))
+        .config("WSGIDaemonProcess one\nWSGIDaemonProcess two")
+        .config("WSGIHandlerScript a @APPS@/main.wsgi\nWSGIHandlerScript b @APPS@/main.wsgi")
+        .config("WSGIRestrictProcess one\nWSGIProcessGroup one")
+        .config("<Location /a>\nSetHandler a\n</Location>\n<Location /b>\nSetHandler b\n</Location>")
+        .site("same.example", "")
+        .site("own.example", "WSGIHandlerScript b @APPS@/own.wsgi process-group=two\nWSGIRestrictProcess two")
+        .run();
+    let text = |host: &str, target: &str| stack.get_from(host, target).expect(200).text();
+    assert_eq!((text("same.example", "/a"), text("same.example", "/b")), ("main".into(), "main".into()));
+    assert_eq!(text("own.example", "/b"), "own");
+    stack.get_from("own.example", "/a").expect(500);
+    stack.logged("own.example", &["WSGI0149", "'one'"]);
+}
+
 #[test]
 fn a_handler_script_needs_its_function() {
     let stack = Stack::on(Mpm::Event)

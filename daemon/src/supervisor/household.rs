@@ -206,13 +206,13 @@ impl Household {
         let alone = group.options.is_service() || old.group().options.is_service();
         let scripts = old.scripts().to_vec();
         let opening = Opening { key: key.clone(), group, scripts, preloaded: false, wanted };
+        called_off.into_iter().for_each(|id| self.dismiss(id, now));
         if alone {
             // A service and its successor are never there at the same time.
             self.close(key, now);
             self.open(opening, now);
             return;
         }
-        called_off.into_iter().for_each(|id| self.dismiss(id, now));
         let successor = self.start_pool(opening, now);
         if let Some(place) = self.places.get_mut(key) {
             place.successor = successor;

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use wsgid_fuzz::input::Input;
 use wsgid_proto::bounds;
-use wsgid_proto::options::{Complaint, ProcessGroup, RULES, parse};
+use wsgid_proto::options::{Complaint, ProcessGroup, RULES, overlay, parse};
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::of(data);
@@ -23,6 +23,9 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(group.is_some(), errors.is_empty());
     if let Some(group) = &group {
         check(group);
+        let mut own = group.clone();
+        overlay(&mut own, &options);
+        check(&own);
     }
 
     let alone = options.iter().flat_map(|option| self::errors(parse("site", std::slice::from_ref(option)).1));
