@@ -54,6 +54,28 @@ pub fn shared(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     dir
 }
 
+/// A certificate for `localhost` that vouches for itself: a directory with `certificate.pem` and `key.pem`.
+pub fn certificate() -> PathBuf {
+    shared("certificate", |dir| {
+        std::fs::create_dir_all(dir).unwrap();
+        let mut command = Command::new("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]);
+        command.arg("-keyout").arg(dir.join("key.pem")).arg("-out").arg(dir.join("certificate.pem"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
 /// Runs a command with results that everybody can read.
 #[track_caller]
 fn run(command: &[&std::ffi::OsStr]) {

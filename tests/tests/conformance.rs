@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use wsgid_tests::venv::{shared, venv};
+use wsgid_tests::venv::{certificate, venv};
 use wsgid_tests::{Mpm, Plan, Stack};
 
 /// One test for each protocol that the MPM can speak; mod_http2 does not serve prefork.
@@ -43,28 +43,6 @@ fn configuration(words: &[&str]) -> String {
         suite(&[&["configuration"], words].concat().iter().map(|word| word.to_string()).collect::<Vec<_>>());
     assert!(output.status.success(), "{}", said(&output));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// A certificate that vouches for itself.
-fn certificate() -> PathBuf {
-    shared("certificate", |dir| {
-        std::fs::create_dir_all(dir).unwrap();
-        let mut command = Command::new("openssl");
-        command.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ]);
-        command.arg("-keyout").arg(dir.join("key.pem")).arg("-out").arg(dir.join("certificate.pem"));
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-    })
 }
 
 /// The configuration of the rows, on this MPM.
