@@ -4,7 +4,7 @@ use crate::owner::Owner;
 use crate::runtime::DeclaredGroup;
 use bytes::Bytes;
 use nix::unistd::{Group, Uid, User};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use wsgid_proto::control::{Configure, GroupDefinition, Overlay, Preload};
 use wsgid_proto::options::{self, Complaint, ProcessGroup};
 use wsgid_proto::server::Server;
@@ -18,6 +18,8 @@ pub struct Draft {
     sections: Vec<Section>,
     /// The last of them is being read.
     in_section: bool,
+    /// Options whose lack of effect has been told: a configuration may have hundreds of groups.
+    told: HashSet<String>,
 }
 
 /// One `<WSGIInterpreterOptions>`; a group that it does not name may be any.
@@ -56,7 +58,7 @@ pub struct Facts {
 }
 
 impl Draft {
-    /// Declares a group. `Ok` holds warnings, `Err` the complaints that stop the configuration.
+    /// Declares a group. `Ok` holds warnings, of each option one, `Err` the complaints that stop the configuration.
     pub fn group(&mut self, name: &str, options: Options) -> Result<Vec<String>, String> {
         if self.knows(name) {
             return Err(format!("Name duplicates previous WSGI daemon definition: '{name}'."));
@@ -70,7 +72,14 @@ impl Draft {
         let script_owner = script_owner(&parsed)?;
         let definition = GroupDefinition { name: name.into(), options, ..Default::default() };
         self.groups.push((definition, DeclaredGroup { options: parsed, server: None, script_owner }));
-        Ok(warnings.iter().map(ToString::to_string).collect())
+        Ok(warnings.iter().filter(|warning| self.is_news(warning)).map(ToString::to_string).collect())
+    }
+
+    fn is_news(&mut self, warning: &Complaint) -> bool {
+        match warning {
+            Complaint::NoEffect { name, .. } => self.told.insert(name.clone()),
+            _ => true,
+        }
     }
 
     /// What comes now, until [`Draft::end_section`], is for these groups.
@@ -264,6 +273,17 @@ mod tests {
         assert!(draft.group("site", vec![]).unwrap_err().contains("duplicates"));
         assert!(draft.knows("site"));
         assert!(!draft.knows("other"));
+    }
+
+    #[test]
+    fn an_option_without_effect_is_told_once() {
+        let mut draft = Draft::default();
+        let mut told =
+            |group: &str, option: &str| draft.group(group, options(&[(option, "web")])).unwrap().len();
+        assert_eq!(
+            (told("a", "socket-user"), told("b", "socket-user"), told("c", "newrelic-environment")),
+            (1, 0, 1)
+        );
     }
 
     #[test]
