@@ -108,6 +108,7 @@ impl Draft {
             if !complaints.is_empty() {
                 return Err(sentences(complaints));
             }
+            section.options.retain(|(key, _)| key != name);
             section.options.push((name.into(), value));
             return Ok(());
         }
@@ -188,6 +189,18 @@ impl Draft {
         let group = group.unwrap_or_else(|| ProcessGroup::named(""));
         let definition = GroupDefinition { name: String::new(), options, overlays: self.overlays_of("") };
         (definition, DeclaredGroup { options: group, server: None, script_owner: None })
+    }
+
+    /// What can be known to have no effect only when all directives are read.
+    pub fn warnings(&self) -> Vec<String> {
+        let names = self.sections.iter().filter_map(|section| section.process_group.as_ref());
+        let unknown = names.filter(|name| !name.is_empty() && !self.knows(name));
+        let sentence = |name: &String| {
+            format!(
+                "<WSGIInterpreterOptions process-group={name}> has no effect: no such process group is declared."
+            )
+        };
+        unknown.map(sentence).collect()
     }
 
     /// What sections say of a process group, lightest first: the one that names more groups weighs more, and
@@ -393,6 +406,8 @@ mod tests {
         };
         let both: [(_, &[u8]); 4] = [(None, b"2"), (Some("x"), b"3"), (None, b"4"), (Some("x"), b"1")];
         assert_eq!(overlays(0), both);
+        let [warning] = &draft.warnings()[..] else { panic!("{:?}", draft.warnings()) };
+        assert!(warning.contains("process-group=other>"), "{warning}");
         assert_eq!(overlays(1), [(None, &b"2"[..]), (Some("x"), b"3"), (None, b"6")]);
     }
 }

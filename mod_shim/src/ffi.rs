@@ -315,7 +315,9 @@ unsafe extern "C" fn configure(
         };
         let (configuration, groups) = draft.finish(&facts);
         let runtime = Runtime::new(OsStr::from_bytes(control.to_bytes()).into(), configuration, groups);
-        let lines = control::configure(&runtime);
+        let mut lines: control::Report =
+            draft.warnings().into_iter().map(|line| (Level::Warning, line)).collect();
+        lines.extend(control::configure(&runtime));
         // SAFETY: the promises above.
         unsafe { report(host, lines) };
         Box::into_raw(Box::new(runtime)).cast()

@@ -283,6 +283,7 @@ fn sections_set_options_of_single_application_groups() {
     assert_eq!(path(&x), ["/srv/x", "/srv/site", "/srv/all", "/srv/base"]);
     assert_eq!(path(&y), ["/srv/site", "/srv/all", "/srv/base"]);
     assert_eq!(path(&implicit), ["/srv/all"]);
+    stack.logged("error", &["<WSGIInterpreterOptions process-group=other>", "no effect"]);
     // A change for x concerns nobody else.
     stack.reconfigure("WSGISwitchInterval 0.125", "WSGISwitchInterval 0.25");
     until("x has its new interval", || in_group(&stack, "/x")["switch_interval"] == json!(0.25));

@@ -103,6 +103,7 @@ examples! {
     minimal: "minimal.conf";
     process_group: "process-group.conf";
     script_directory: "script-directory.conf";
+    service_script: "service-script.conf";
     two_users: "two-users.conf";
 }
 
