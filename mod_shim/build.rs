@@ -14,6 +14,8 @@ const SOURCES: &[&str] = &[
     "alias",
     "scripts",
     "handler",
+    "hooks",
+    "lookup",
     "environ",
     "proxies",
     "body",

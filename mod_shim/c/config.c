@@ -36,6 +36,7 @@ static wsgid_settings merge(const wsgid_settings *base, const wsgid_settings *ch
         .error_override = first_set(child->error_override, base->error_override),
         .sendfile = first_set(child->sendfile, base->sendfile),
         .allowed_groups = child->allowed_groups ? child->allowed_groups : base->allowed_groups,
+        .dispatch = child->dispatch ? child->dispatch : base->dispatch,
         .trusted_headers = child->trusted_headers ? child->trusted_headers : base->trusted_headers,
         .trusted_proxies = child->trusted_proxies ? child->trusted_proxies : base->trusted_proxies,
     };
@@ -84,6 +85,9 @@ void *wsgid_merge_dir(apr_pool_t *p, void *base_, void *child_)
     wsgid_dir_config *merged = apr_pcalloc(p, sizeof(*merged));
     merged->settings = merge(&base->settings, &child->settings);
     merged->handlers = merge_handlers(p, base->handlers, child->handlers);
+    merged->access = child->access ? child->access : base->access;
+    merged->auth_user = child->auth_user ? child->auth_user : base->auth_user;
+    merged->auth_group = child->auth_group ? child->auth_group : base->auth_group;
     return merged;
 }
 

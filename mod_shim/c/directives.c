@@ -67,6 +67,38 @@ static const char *trust_proxies(cmd_parms *cmd, void *dir, const char *args)
     return wsgid_trust_proxies(cmd, settings_of(cmd, dir), args);
 }
 
+/* A script of access control or dispatch, and its one option. */
+static const char *set_hook_script(cmd_parms *cmd, const wsgid_hook_script **place, const char *args)
+{
+    wsgid_hook_script *script = apr_pcalloc(cmd->pool, sizeof(*script));
+    const char *key, *value, *complaint, *path = ap_getword_conf(cmd->pool, &args);
+
+    if (!*path || !(script->path = ap_server_root_relative(cmd->pool, path)))
+        return apr_psprintf(cmd->pool, "%s takes the path of a script.", cmd->cmd->name);
+    script->application_group = "";
+    while (!(complaint = wsgid_option(cmd->pool, &args, &key, &value)) && key) {
+        if (strcmp(key, "application-group") != 0)
+            return apr_psprintf(cmd->pool, "%s has no option '%s': application-group is the only one.",
+                                cmd->cmd->name, key);
+        if (!*value)
+            return "Invalid name for WSGI application group.";
+        script->application_group = value;
+    }
+    *place = script;
+    return complaint;
+}
+
+static const char *set_dispatch(cmd_parms *cmd, void *dir, const char *args)
+{
+    return set_hook_script(cmd, &settings_of(cmd, dir)->dispatch, args);
+}
+
+/* One of a directory's own; cmd->info tells which as an offset into wsgid_dir_config. */
+static const char *set_dir_script(cmd_parms *cmd, void *dir, const char *args)
+{
+    return set_hook_script(cmd, (const wsgid_hook_script **)((char *)dir + (size_t)cmd->info), args);
+}
+
 static const char *set_restrict_embedded(cmd_parms *cmd, void *dir, int on)
 {
     wsgid_server_config *config = ap_get_module_config(cmd->server->module_config, &wsgi_module);
@@ -240,13 +272,8 @@ const char *wsgid_without_effect(const command_rec *command)
     return nothing ? command->cmd_data : NULL;
 }
 
-/* A directive that would guard something must not be accepted without its effect. */
-static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
-{
-    return apr_psprintf(cmd->pool, "%s %s", cmd->cmd->name, (const char *)cmd->info);
-}
-
 #define SETTING(name) ((void *)APR_OFFSETOF(wsgid_settings, name))
+#define SCRIPT(name) ((void *)APR_OFFSETOF(wsgid_dir_config, name))
 #define SERVER RSRC_CONF
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 #define HTACCESS (RSRC_CONF | ACCESS_CONF | OR_FILEINFO)
@@ -255,13 +282,10 @@ static const char *refuse(cmd_parms *cmd, void *dir, const char *args)
 #define ALL_GROUPS(name, option, words) AP_INIT_TAKE1(name, set_for_all, option, SERVER, words)
 #define IMPLICIT_GROUP(name, option, words) AP_INIT_TAKE1(name, set_for_implicit, option, SERVER, words)
 
-#define LATER(name, where) \
-    AP_INIT_RAW_ARGS(name, no_effect, "is not in force yet and has no effect", where, "not in force yet")
 #define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
 #define GLOBAL(name, words) AP_INIT_RAW_ARGS(name, global_no_effect, words, SERVER, words)
 #define GLOBAL_FLAG(name, words) AP_INIT_FLAG(name, global_no_effect_flag, words, SERVER, words)
 #define GONE(name) MOOT(name, OR_ALL, "it was removed from mod_wsgi; take the line out")
-#define GUARD(name, where, why) AP_INIT_RAW_ARGS(name, refuse, why, where, why)
 
 const command_rec wsgid_directives[] = {
     AP_INIT_RAW_ARGS("WSGIScriptAlias", add_alias, NULL, SERVER,
@@ -311,17 +335,22 @@ const command_rec wsgid_directives[] = {
     AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, NULL, SERVER,
                   "path of the daemon's control socket"),
 
-    GUARD("WSGIAccessScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
-          "configuration is refused rather than served without it."),
-    GUARD("WSGIAuthUserScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
-          "configuration is refused rather than served without it."),
-    GUARD("WSGIAuthGroupScript", OR_AUTHCFG, "is not supported yet; it decides who may see the site, so the "
-          "configuration is refused rather than served without it."),
-    GUARD("WSGIDispatchScript", ANYWHERE, "is not supported yet."),
+    AP_INIT_RAW_ARGS("WSGIAccessScript", set_dir_script, SCRIPT(access), OR_AUTHCFG,
+                     "script that decides by the client's host, then options"),
+    AP_INIT_RAW_ARGS("WSGIAuthUserScript", set_dir_script, SCRIPT(auth_user), OR_AUTHCFG,
+                     "script that knows users and their passwords, then options"),
+    AP_INIT_RAW_ARGS("WSGIAuthGroupScript", set_dir_script, SCRIPT(auth_group), OR_AUTHCFG,
+                     "script that knows the groups of users, then options"),
+    AP_INIT_RAW_ARGS("WSGIDispatchScript", set_dispatch, NULL, ANYWHERE,
+                     "script that decides where requests go, then options"),
+    IMPLICIT_GROUP("WSGIServerMetrics", "server-metrics",
+                   "whether applications without a process group may see httpd's scoreboard"),
+
     AP_INIT_FLAG("WSGIPassApacheRequest", pass_apache_request, NULL, ANYWHERE,
                  "whether applications see httpd's request_rec, which they can't"),
-    LATER("WSGIGroupAuthoritative", OR_AUTHCFG),
-    LATER("WSGIServerMetrics", SERVER),
+    AP_INIT_FLAG("WSGIGroupAuthoritative", no_effect_flag,
+                 "has nothing to do here: RequireAny and RequireAll say what counts", OR_AUTHCFG,
+                 "whether other modules are asked for groups as well"),
     AP_INIT_FLAG("WSGIIgnoreActivity", no_effect_flag, "has no effect as long as inactivity-timeout has none", HTACCESS,
                  "whether requests count as no activity"),
     AP_INIT_FLAG("WSGICaseSensitivity", case_sensitivity, "has nothing to do here: case counts as it does for files",

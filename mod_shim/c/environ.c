@@ -5,6 +5,7 @@
 #include "wsgid.h"
 #include "http_core.h"
 #include "util_filter.h"
+#include "util_script.h"
 
 static void add(apr_array_header_t *list, const char *name, const char *value)
 {
@@ -145,6 +146,44 @@ apr_array_header_t *wsgid_variables(request_rec *r, const wsgid_request *request
     add_if(list, "REMOTE_USER", r->user);
     add_if(list, "AUTH_TYPE", r->ap_auth_type);
     add_redirect(r, list);
+    return list;
+}
+
+/* Where a path in the script begins, as far as httpd knows before it has run anything. */
+static void add_path(request_rec *r, apr_array_header_t *list)
+{
+    const char *rest = r->path_info && *r->path_info ? r->path_info : "";
+    int included = strcmp(r->protocol, "INCLUDED") == 0;
+    size_t length = *rest && !included ? (size_t)ap_find_path_info(r->uri, rest) : strlen(r->uri);
+
+    add(list, "SCRIPT_NAME", apr_pstrmemdup(r->pool, r->uri, length));
+    add(list, "PATH_INFO", rest);
+}
+
+/*
+ * What a script of access control is told, which is less: it is asked while httpd is still about to find out
+ * what the request is for, so there is no subprocess_env to speak of.
+ */
+apr_array_header_t *wsgid_hook_variables(request_rec *r)
+{
+    apr_array_header_t *list = apr_array_make(r->pool, 32, sizeof(shim_pair));
+    conn_rec *c = r->connection;
+
+    add(list, "SERVER_SIGNATURE", ap_psignature("", r));
+    add(list, "SERVER_SOFTWARE", ap_get_server_banner());
+    add(list, "SERVER_NAME", ap_escape_html(r->pool, ap_get_server_name(r)));
+    add(list, "SERVER_ADDR", c->local_ip);
+    add(list, "SERVER_PORT", apr_itoa(r->pool, ap_get_server_port(r)));
+    add_if(list, "REMOTE_HOST", ap_get_useragent_host(r, REMOTE_HOST, NULL));
+    add(list, "REMOTE_ADDR", r->useragent_ip);
+    add(list, "REMOTE_PORT", apr_itoa(r->pool, r->useragent_addr->port));
+    add(list, "DOCUMENT_ROOT", ap_document_root(r));
+    add_if(list, "SERVER_ADMIN", r->server->server_admin);
+    add(list, "SERVER_PROTOCOL", r->protocol);
+    add(list, "REQUEST_METHOD", r->method);
+    add(list, "QUERY_STRING", r->args);
+    add(list, "REQUEST_URI", request_uri(r));
+    add_path(r, list);
     return list;
 }
 

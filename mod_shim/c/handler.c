@@ -95,6 +95,7 @@ static int serve(request_rec *r, const wsgid_settings *settings, const wsgid_rou
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_array_header_t *variables, *headers;
     shim_ask ask = { .r = r, .door = &wsgid_door };
+    int status;
 
     request->script_name = script_name_of(r);
     request->settings = settings;
@@ -132,6 +133,8 @@ static int serve(request_rec *r, const wsgid_settings *settings, const wsgid_rou
     ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
     ask.reloading = settings->reloading;
     ask.restrict_embedded = server->restrict_embedded == 1;
+    if (settings->dispatch && (status = wsgid_dispatch(settings->dispatch, &ask)) != OK)
+        return status;
     return wsgid_rust()->serve(wsgid_runtime, &ask);
 }
 

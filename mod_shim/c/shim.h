@@ -49,6 +49,41 @@ typedef enum {
     SHIM_NO_CONFIGURATION
 } shim_refusal;
 
+/* httpd's scoreboard, a slot for a process, and a slot for a thread: known is 0 where there is none. Times are
+ * microseconds since the epoch. */
+typedef struct {
+    int known;
+    uint32_t server_limit;
+    uint32_t thread_limit;
+    uint32_t generation;
+    uint64_t restart_time;
+    uint64_t current_time;
+} shim_scoreboard;
+
+typedef struct {
+    int known;
+    uint32_t pid;
+    uint32_t generation;
+    int quiescing;
+} shim_process;
+
+/* Texts end in NUL. */
+#define SHIM_SCORE_TEXT 80
+typedef struct {
+    int known;
+    uint32_t number;
+    uint32_t generation;
+    uint32_t status;
+    uint64_t access_count;
+    uint64_t bytes_served;
+    uint64_t start_time;
+    uint64_t stop_time;
+    uint64_t last_used;
+    char client[SHIM_SCORE_TEXT];
+    char request[SHIM_SCORE_TEXT];
+    char vhost[SHIM_SCORE_TEXT];
+} shim_thread;
+
 /*
  * What Rust may ask of httpd while a request is in flight. `r` is shim_ask.r, opaque to Rust.
  * Functions that send return 0 when the client can no longer be reached.
@@ -76,6 +111,13 @@ typedef struct {
 
     /* Tells the client when to try again: for whatever error page serve's status leads to. */
     void (*retry_after)(void *r, uint32_t seconds);
+
+    /* mod_ssl's word for it; data is NULL where it has none. `name` ends in NUL. */
+    int (*is_https)(void *r);
+    shim_text (*ssl_variable)(void *r, const char *name);
+    shim_scoreboard (*scoreboard)(void *r);
+    shim_process (*process)(void *r, uint32_t number);
+    shim_thread (*thread)(void *r, uint32_t process, uint32_t number);
 
     /* Leaves the number of a message with the request. */
     void (*note)(void *r, shim_text number);
@@ -130,6 +172,42 @@ typedef struct {
     int expand_callable;
     int restrict_embedded;
 } shim_ask;
+
+/* A function of a script that decides something before a request is served. */
+typedef enum {
+    SHIM_ACCESS = 1,     /* allow_access */
+    SHIM_PASSWORD = 2,   /* check_password */
+    SHIM_REALM_HASH = 3, /* get_realm_hash */
+    SHIM_GROUPS = 4,     /* groups_for_user */
+    SHIM_DISPATCH = 5    /* process_group, application_group, callable_object */
+} shim_hook;
+
+/* What it comes to. Anything but these, like SHIM_FAULT, lets nobody in. */
+typedef enum {
+    SHIM_FAULT = 0, /* there is no verdict; the log says why */
+    SHIM_GRANTED = 1,
+    SHIM_DENIED = 2,
+    SHIM_UNDECIDED = 3
+} shim_decision;
+
+/* A question to a script. Valid during decide. */
+typedef struct {
+    const shim_ask *ask;      /* the request, with the script and the application group of the hook */
+    shim_hook hook;
+    const shim_text *arguments; /* of the function, beside the environ */
+    size_t argument_count;
+    shim_text target;         /* what the request is for, for the log */
+    const shim_text *wanted;  /* SHIM_GROUPS: of these groups the user has to be in one */
+    size_t wanted_count;
+    int quiet;                /* a refusal need not be the last word, and is not logged */
+    /*
+     * Takes a text that goes along with SHIM_GRANTED, at place 0: SHIM_PASSWORD's new name of the user (if
+     * there is one), SHIM_REALM_HASH's hash. SHIM_DISPATCH has the process group at 0, the application group at
+     * 1, the callable at 2, where they are to be others. The text is valid during the call.
+     */
+    void (*take)(void *into, uint32_t place, shim_text text);
+    void *into;
+} shim_question;
 
 /* A configuration while its directives are read, and what becomes of it. Opaque to C. */
 typedef struct shim_draft shim_draft;
@@ -186,6 +264,8 @@ typedef struct {
     /* Serves a request. Returns what the handler returns: 0 (OK) when a response was begun, else the HTTP
      * status to answer with, or what a failed read_body gave. */
     int (*serve)(const shim_runtime *runtime, const shim_ask *ask);
+    /* Asks a script. What there is to tell is in the log then. */
+    shim_decision (*decide)(const shim_runtime *runtime, const shim_question *question);
     /* Tells why a request is not served; returns what the handler returns. */
     int (*refuse)(void *r, const shim_door *door, shim_refusal why, const char *words);
     /* The child ends. */

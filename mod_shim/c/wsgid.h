@@ -10,6 +10,8 @@
  *   alias.c       WSGIScriptAlias: from URL to file
  *   scripts.c     WSGIHandlerScript and WSGIImportScript: files that no URL is mapped to
  *   handler.c     from a request_rec to a shim_ask
+ *   hooks.c       scripts of access control and dispatch: httpd's hooks and providers
+ *   lookup.c      what a worker may ask: mod_ssl's variables, the scoreboard
  *   environ.c     the variables of a request
  *   proxies.c     trusted proxies and their headers
  *   body.c        reading what the client sends
@@ -41,6 +43,12 @@ APLOG_USE_MODULE(wsgi);
 /* What the Server header and wsgictl are told. */
 #define WSGID_COMPONENT "mod_wsgid/0.1"
 
+/* A script of access control or dispatch. */
+typedef struct {
+    const char *path;
+    const char *application_group; /* %{...} not expanded */
+} wsgid_hook_script;
+
 /* What both servers and directories may set; NULL or WSGID_UNSET where they did not. */
 typedef struct {
     const char *process_group;
@@ -53,6 +61,7 @@ typedef struct {
     int error_override;
     int sendfile;
     apr_array_header_t *allowed_groups;  /* of shim_text */
+    const wsgid_hook_script *dispatch;
     apr_array_header_t *trusted_headers; /* of shim_text */
     apr_array_header_t *trusted_proxies; /* of apr_ipsubnet_t * */
 } wsgid_settings;
@@ -95,6 +104,9 @@ typedef struct {
 typedef struct {
     wsgid_settings settings;
     apr_hash_t *handlers; /* of wsgid_script *, or NULL */
+    const wsgid_hook_script *access;
+    const wsgid_hook_script *auth_user;
+    const wsgid_hook_script *auth_group;
 } wsgid_dir_config;
 
 /* A process group and the virtual host that declared it, whose ServerName may stand further down. */
@@ -168,7 +180,19 @@ const wsgid_script *wsgid_handler_of(const request_rec *r);
 int wsgid_handler(request_rec *r);
 wsgid_request *wsgid_request_of(request_rec *r);
 
+/* hooks.c */
+void wsgid_register_hooks(apr_pool_t *p);
+int wsgid_dispatch(const wsgid_hook_script *script, shim_ask *ask);
+
+/* lookup.c */
+int wsgid_is_https(void *r);
+shim_text wsgid_ssl_variable(void *r, const char *name);
+shim_scoreboard wsgid_scoreboard(void *r);
+shim_process wsgid_score_process(void *r, uint32_t number);
+shim_thread wsgid_score_thread(void *r, uint32_t process, uint32_t number);
+
 /* environ.c */
+apr_array_header_t *wsgid_hook_variables(request_rec *r);
 apr_array_header_t *wsgid_variables(request_rec *r, const wsgid_request *request);
 apr_array_header_t *wsgid_headers(request_rec *r);
 

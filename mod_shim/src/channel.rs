@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wsgid_proto::frame::{self, Frame, FrameError};
 
 /// Room that is made for each read: a head, a page of HTML and an end fit.
@@ -114,7 +114,7 @@ impl Channel {
             if let Some(frame) = frame::take(&mut self.input)? {
                 return Ok(frame);
             }
-            self.wait()?;
+            self.wait(self.patience)?;
             match self.fill(MsgFlags::MSG_DONTWAIT) {
                 Err(ReceiveError::Silent) => {}
                 other => other?,
@@ -122,11 +122,23 @@ impl Channel {
         }
     }
 
+    /// The next frame, waiting for it until then and not as long as the time-out.
+    pub fn receive_by(&mut self, end: Instant) -> Result<Frame, ReceiveError> {
+        loop {
+            let left = end.checked_duration_since(Instant::now()).ok_or(ReceiveError::Silent)?;
+            if let Some(frame) = self.at_hand()? {
+                return Ok(frame);
+            }
+            // Not less than a millisecond: poll cuts what is below, and would not wait.
+            self.wait(left.max(Duration::from_millis(1)).try_into().unwrap_or(PollTimeout::MAX))?;
+        }
+    }
+
     /// Waits until there is something to receive. Not by receiving: the kernel wakes a sleeping receiver
     /// also when its peer has read what it was sent, which here is long before the answer.
-    fn wait(&self) -> Result<(), ReceiveError> {
+    fn wait(&self, patience: PollTimeout) -> Result<(), ReceiveError> {
         loop {
-            match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], self.patience) {
+            match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], patience) {
                 Ok(0) => return Err(ReceiveError::Silent),
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
@@ -195,6 +207,23 @@ mod tests {
         assert_eq!(channel.receive().unwrap().kind, Kind::End);
         assert!(channel.is_clean());
         assert!(matches!(channel.receive(), Err(ReceiveError::Silent)));
+    }
+
+    #[test]
+    fn a_peer_that_never_ends_is_not_heard_for_ever() {
+        let (mut channel, mut peer) = pair();
+        let end = Instant::now() + Duration::from_millis(100);
+        let mut log = Vec::new();
+        frame::put(&mut log, Kind::Log, b"");
+        let ended = loop {
+            let _ = peer.write_all(&log);
+            match channel.receive_by(end) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(ended, ReceiveError::Silent) && Instant::now() >= end);
+        assert!(matches!(channel.receive_by(end), Err(ReceiveError::Silent)));
     }
 
     #[test]

@@ -41,6 +41,43 @@ pub struct Errand<'a> {
     pub head: &'a [u8],
     /// For each wait on the worker's socket.
     pub socket_timeout: Duration,
+    /// For all waits together, whatever the options of the group say.
+    pub limit: Option<Limit>,
+}
+
+impl Errand<'_> {
+    /// So much time, if the limit leaves it.
+    fn bounded(&self, left: Duration) -> Result<Duration, Fault> {
+        match self.limit {
+            Some(limit) => limit.left().map(|rest| left.min(rest)),
+            None => Ok(left),
+        }
+    }
+}
+
+/// When a hook's verdict has to be there.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    length: Duration,
+    /// The moment.
+    pub end: Instant,
+}
+
+impl Limit {
+    /// From now on.
+    pub fn of(length: Duration) -> Self {
+        Self { length, end: Instant::now() + length }
+    }
+
+    /// The time is over.
+    pub fn fault(&self) -> Fault {
+        Fault::HookTimeout(self.length.as_secs())
+    }
+
+    fn left(&self) -> Result<Duration, Fault> {
+        let left = self.end.checked_duration_since(Instant::now());
+        left.filter(|left| !left.is_zero()).ok_or_else(|| self.fault())
+    }
 }
 
 /// A head on its way.
@@ -93,7 +130,7 @@ enum Step {
 impl Quest<'_> {
     fn run(&mut self) -> Result<Delivered, Fault> {
         let mut pool = match self.runtime.pool(self.errand.name) {
-            Some(pool) => pool,
+            Some(pool) => self.introduce(pool),
             None => self.open()?,
         };
         loop {
@@ -102,6 +139,15 @@ impl Quest<'_> {
                 Step::Again(next) => next,
             };
         }
+    }
+
+    /// A pool that a hook has opened knows no script yet. The first request tells it, so that workers to
+    /// come import the application before they take over.
+    fn introduce(&self, pool: Arc<Pool>) -> Arc<Pool> {
+        if pool.knows_script() || self.errand.script.is_empty() {
+            return pool;
+        }
+        self.runtime.open(self.errand.name, self.errand.script, false).unwrap_or(pool)
     }
 
     fn attempt(&mut self, pool: &Arc<Pool>) -> Result<Step, Fault> {
@@ -233,7 +279,9 @@ impl Quest<'_> {
     fn connect_time_left(&mut self) -> Result<Duration, Fault> {
         let seconds = self.errand.group.connect_timeout;
         let since = *self.troubled.get_or_insert_with(Instant::now);
-        left(seconds, since).ok_or_else(|| Fault::NoWorker { group: self.errand.group.name.clone(), seconds })
+        let left = left(seconds, since)
+            .ok_or_else(|| Fault::NoWorker { group: self.errand.group.name.clone(), seconds })?;
+        self.errand.bounded(left)
     }
 
     fn queue_time_left(&mut self) -> Result<Duration, Fault> {
@@ -243,8 +291,9 @@ impl Quest<'_> {
             0 => self.errand.socket_timeout.as_secs() as u32,
             seconds => seconds,
         };
-        left(seconds, since)
-            .ok_or_else(|| Fault::QueueTimeout { group: self.errand.group.name.clone(), seconds })
+        let left = left(seconds, since)
+            .ok_or_else(|| Fault::QueueTimeout { group: self.errand.group.name.clone(), seconds })?;
+        self.errand.bounded(left)
     }
 }
 

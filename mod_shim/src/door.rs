@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use std::os::fd::OwnedFd;
 use wsgid_proto::expand;
+use wsgid_proto::hook;
 use wsgid_proto::response::{CallSite, Level};
 
 /// What reading the client's body came to. Counts are bytes put into the buffer.
@@ -52,6 +53,8 @@ pub trait Door: expand::Request {
     fn finish(&mut self) -> Result<(), ClientGone>;
     /// Sends what was appended; the client is made to see that the response is not whole.
     fn truncate(&mut self);
+    /// What a worker asks for, if httpd has it.
+    fn answer(&mut self, ask: &hook::Ask) -> Option<Bytes>;
     /// Leaves the number of a message with the request, for `LogFormat` and `ErrorDocument`.
     fn note(&mut self, number: &str);
     /// One line for the error log of the request's virtual host, and where in the application it was logged.

@@ -1,8 +1,11 @@
 //! Everything that can keep a request from its answer, in words for the error log. Which status that is,
 //! and which number it has, is in the table of [`crate::message`].
 
+use crate::channel::ReceiveError;
 use crate::message::{self, Message};
-use wsgid_proto::response::AbortCause;
+use std::time::Duration;
+use wsgid_proto::hook::Hook;
+use wsgid_proto::response::{Abort, AbortCause};
 
 /// Why a request has no answer of the application's.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +131,19 @@ pub enum Fault {
     /// The request can't be served as it is, or not here.
     #[error("{1}")]
     Precondition(&'static Message, String),
+    /// A script of access control or dispatch has given no verdict.
+    #[error("{}", of_hook(.script, .cause))]
+    Hook {
+        /// Which function was asked.
+        hook: Hook,
+        /// Whose.
+        script: String,
+        /// Why not.
+        cause: Box<Fault>,
+    },
+    /// Nor in time.
+    #[error("There was no verdict within {0} seconds (Timeout, at most {max})", max = crate::hook::LIMIT.as_secs())]
+    HookTimeout(u64),
     /// The client's body can't be read; httpd says what that is worth.
     #[error("The request's body could not be read ({0})")]
     BodyFailed(i32),
@@ -137,7 +153,42 @@ fn or_unknown(fate: &str) -> &str {
     if fate.is_empty() { "the log of wsgid may say why" } else { fate }
 }
 
+/// What the worker says names the script already.
+fn of_hook(script: &str, cause: &Fault) -> String {
+    match cause {
+        Fault::Aborted(..) => cause.to_string(),
+        cause => format!("The script '{script}' could not be asked: {cause}"),
+    }
+}
+
 impl Fault {
+    /// Why a frame did not come from a worker of this group, which may be silent for so long.
+    pub fn of_channel(error: ReceiveError, group: &str, silence: Duration) -> Self {
+        match error {
+            ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => {
+                Fault::WorkerDied { group: group.into(), fate: String::new() }
+            }
+            ReceiveError::Silent => {
+                Fault::WorkerSilent { group: group.into(), seconds: silence.as_secs() as u32 }
+            }
+            ReceiveError::Frame(error) => Fault::protocol(group, error),
+            ReceiveError::Spool(error) => Fault::Spool(error),
+        }
+    }
+
+    /// A worker of this group broke the protocol.
+    pub fn protocol(group: &str, what: impl std::fmt::Display) -> Self {
+        Fault::Protocol { group: group.into(), what: what.to_string() }
+    }
+
+    /// A worker gave up.
+    pub fn of_abort(abort: Abort) -> Self {
+        match abort.detail.is_empty() {
+            true => Fault::Aborted(abort.cause, "The worker gave up without a word".into()),
+            false => Fault::Aborted(abort.cause, abort.detail),
+        }
+    }
+
     /// Its line in the table of messages.
     pub fn message(&self) -> &'static Message {
         match self {
@@ -166,6 +217,12 @@ impl Fault {
             Fault::FileNotTaken => message::FILE,
             Fault::Spool(_) => message::SPOOL,
             Fault::Precondition(what, _) => what,
+            Fault::Hook { hook, cause, .. } => match &**cause {
+                Fault::Aborted(cause, _) => of_verdict(*hook, *cause),
+                Fault::HookTimeout(_) => message::HOOK_TIMEOUT,
+                _ => message::unasked(*hook),
+            },
+            Fault::HookTimeout(_) => message::HOOK_TIMEOUT,
         }
     }
 
@@ -185,6 +242,25 @@ fn of_cause(cause: AbortCause) -> &'static Message {
         AbortCause::Short => message::SHORT,
         AbortCause::Script => message::SCRIPT_FAILED,
         AbortCause::Callable => message::NO_CALLABLE,
-        AbortCause::Internal => message::INTERNAL,
+        // The others are hooks' alone.
+        _ => message::INTERNAL,
+    }
+}
+
+fn of_verdict(hook: Hook, cause: AbortCause) -> &'static Message {
+    match (hook, cause) {
+        (Hook::Password, AbortCause::Callable) => message::NO_CHECK_PASSWORD,
+        (Hook::Password, AbortCause::Empty) => message::EMPTY_USER,
+        (Hook::Password, AbortCause::Verdict) => message::PASSWORD_VERDICT,
+        (Hook::RealmHash, AbortCause::Callable) => message::NO_REALM_HASH,
+        (Hook::RealmHash, AbortCause::Empty) => message::EMPTY_HASH,
+        (Hook::RealmHash, AbortCause::Verdict) => message::HASH_VERDICT,
+        (Hook::Groups, AbortCause::Callable) => message::NO_GROUPS_FOR_USER,
+        (Hook::Groups, AbortCause::Item) => message::GROUPS_ITEM,
+        (Hook::Groups, AbortCause::Verdict) => message::GROUPS_VERDICT,
+        (Hook::Access, AbortCause::Callable) => message::NO_ALLOW_ACCESS,
+        (Hook::Access, AbortCause::Verdict) => message::ACCESS_VERDICT,
+        (Hook::Dispatch, AbortCause::Verdict) => message::DISPATCH_VERDICT,
+        (_, cause) => of_cause(cause),
     }
 }

@@ -6,6 +6,7 @@ use crate::control;
 use crate::door::{BodyPart, ClientGone, Door, NotTaken};
 use crate::draft::{Draft, Facts};
 use crate::fault::Fault;
+use crate::hook::{self, Decision, Question};
 use crate::message::{self, Message};
 use crate::runtime::Runtime;
 use crate::serve::Ask;
@@ -16,8 +17,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::time::Duration;
+use wsgid_proto::bounds;
 use wsgid_proto::expand;
+use wsgid_proto::hook::{Ask as Asked, Hook};
 use wsgid_proto::response::{CallSite, Level};
+use wsgid_proto::scoreboard::{Scoreboard, ServerProcess, ServerThread};
 use wsgid_proto::server::Server;
 
 /// `c/shim.h`, as bindgen reads it.
@@ -48,6 +52,7 @@ static FUNCTIONS: c::shim_functions = c::shim_functions {
     remind: Some(remind),
     runtime_free: Some(runtime_free),
     serve: Some(serve),
+    decide: Some(decide),
     refuse: Some(refuse),
     leave: Some(leave),
 };
@@ -356,6 +361,66 @@ unsafe extern "C" fn serve(runtime: *const c::shim_runtime, ask: *const c::shim_
 }
 
 /// # Safety
+/// `runtime` is live; `question` and all it points to are as shim.h says and live through the call.
+unsafe extern "C" fn decide(
+    runtime: *const c::shim_runtime,
+    question: *const c::shim_question,
+) -> c::shim_decision::Type {
+    fence(c::shim_decision::SHIM_FAULT, || {
+        // SAFETY: the promises above.
+        let (runtime, raw) = unsafe { (&*runtime.cast::<Runtime>(), &*question) };
+        let Some(hook) = hook_of(raw.hook) else { return c::shim_decision::SHIM_FAULT };
+        // SAFETY: the promises above.
+        let (mut door, question) = unsafe {
+            let door = HttpdDoor::new(&*raw.ask);
+            let question = Question {
+                ask: ask_of(&*raw.ask),
+                hook,
+                arguments: texts(raw.arguments, raw.argument_count),
+                target: bytes(raw.target),
+                wanted: texts(raw.wanted, raw.wanted_count),
+                quiet: raw.quiet != 0,
+            };
+            (door, question)
+        };
+        match hook::decide(runtime, &question, &mut door) {
+            Decision::Granted(text) => {
+                give(raw, 0, text.as_ref());
+                c::shim_decision::SHIM_GRANTED
+            }
+            Decision::Route(route) => {
+                give(raw, 0, route.process_group.as_ref());
+                give(raw, 1, route.application_group.as_ref());
+                give(raw, 2, route.callable.as_ref());
+                c::shim_decision::SHIM_GRANTED
+            }
+            Decision::Denied => c::shim_decision::SHIM_DENIED,
+            Decision::Undecided => c::shim_decision::SHIM_UNDECIDED,
+            Decision::Fault => c::shim_decision::SHIM_FAULT,
+        }
+    })
+}
+
+fn hook_of(number: c::shim_hook::Type) -> Option<Hook> {
+    Some(match number {
+        c::shim_hook::SHIM_ACCESS => Hook::Access,
+        c::shim_hook::SHIM_PASSWORD => Hook::Password,
+        c::shim_hook::SHIM_REALM_HASH => Hook::RealmHash,
+        c::shim_hook::SHIM_GROUPS => Hook::Groups,
+        c::shim_hook::SHIM_DISPATCH => Hook::Dispatch,
+        _ => return None,
+    })
+}
+
+/// Hands a text over, if there is one.
+fn give(question: &c::shim_question, place: u32, text: Option<&Bytes>) {
+    if let (Some(take), Some(text)) = (question.take, text) {
+        // SAFETY: `into` is the caller's, for this very function; the text lives through the call.
+        unsafe { take(question.into, place, as_text(text)) };
+    }
+}
+
+/// # Safety
 /// `r`, `door` and `words` are as shim.h says and live through the call.
 unsafe extern "C" fn refuse(
     r: *mut std::ffi::c_void,
@@ -469,10 +534,56 @@ impl<'a> HttpdDoor<'a> {
         if reached != 0 { Ok(()) } else { Err(ClientGone) }
     }
 
+    fn scoreboard(&self) -> Option<Scoreboard> {
+        let board = call!(self.scoreboard() else return None);
+        let slots = u64::from(board.server_limit) * u64::from(board.thread_limit);
+        (board.known != 0 && slots <= bounds::SCORES).then(|| Scoreboard {
+            server_limit: board.server_limit,
+            thread_limit: board.thread_limit,
+            generation: board.generation,
+            restart_time: board.restart_time,
+            current_time: board.current_time,
+            processes: (0..board.server_limit).map_while(|n| self.process(n, board.thread_limit)).collect(),
+        })
+    }
+
+    fn process(&self, number: u32, threads: u32) -> Option<ServerProcess> {
+        let process = call!(self.process(number) else return None);
+        (process.known != 0).then(|| ServerProcess {
+            number,
+            pid: process.pid,
+            generation: process.generation,
+            quiescing: process.quiescing != 0,
+            threads: (0..threads).map_while(|n| self.thread(number, n)).collect(),
+        })
+    }
+
+    fn thread(&self, process: u32, number: u32) -> Option<ServerThread> {
+        let thread = call!(self.thread(process, number) else return None);
+        (thread.known != 0).then(|| ServerThread {
+            number: thread.number,
+            generation: thread.generation,
+            status: thread.status,
+            access_count: thread.access_count,
+            bytes_served: thread.bytes_served,
+            start_time: thread.start_time,
+            stop_time: thread.stop_time,
+            last_used: thread.last_used,
+            client: score_text(&thread.client),
+            request: score_text(&thread.request),
+            vhost: score_text(&thread.vhost),
+        })
+    }
+
     fn copied(text: c::shim_text) -> Vec<u8> {
         // SAFETY: the door's texts live as long as the request, and are copied at once.
         unsafe { bytes(text) }.to_vec()
     }
+}
+
+/// Up to its NUL.
+fn score_text(text: &[c_char]) -> Bytes {
+    text.iter().take_while(|&&letter| letter != 0).map(|&letter| letter as u8).collect()
 }
 
 impl expand::Request for HttpdDoor<'_> {
@@ -560,6 +671,18 @@ impl Door for HttpdDoor<'_> {
     fn truncate(&mut self) {
         call!(self.truncate() else ());
         self.held.clear();
+    }
+
+    fn answer(&mut self, ask: &Asked) -> Option<Bytes> {
+        match ask {
+            Asked::IsHttps => (call!(self.is_https() else 0) != 0).then(Bytes::new),
+            Asked::SslVariable(name) => {
+                let name = CString::new(&name[..]).ok()?;
+                let found = call!(self.ssl_variable(name.as_ptr()) else as_text(b""));
+                (!found.data.is_null()).then(|| Self::copied(found).into())
+            }
+            Asked::ServerMetrics => self.scoreboard()?.encode().map(Bytes::from),
+        }
     }
 
     fn note(&mut self, number: &str) {

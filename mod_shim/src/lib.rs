@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! handler.c ─► ffi ─► serve ─► body       what the client sends, ahead of the worker
-//!                       ├────► environ    the head of the request, into one buffer
+//!                       ├────► head       environ and the rest, into one buffer
 //!                       ├────► dispatch   a thread of a worker: board, queue, connection, retries
 //!                       └────► relay      frames of the worker ─► door ─► reply.c
+//! hooks.c ───► ffi ─► hook                a question to a script: head and dispatch as above, and a verdict
 //! startup.c ─► ffi ─► draft ─► control    the configuration, to the daemon
 //! ```
 //!
@@ -26,6 +27,8 @@ pub mod drain;
 pub mod environ;
 pub mod fault;
 mod ffi;
+pub mod head;
+pub mod hook;
 pub mod kept;
 pub mod message;
 pub mod owner;

@@ -5,6 +5,7 @@
 //! given a second meaning. The manual page wsgid-messages(7) has a paragraph for each.
 
 use std::fmt;
+use wsgid_proto::hook::Hook;
 use wsgid_proto::response::Level;
 
 /// One line of the table.
@@ -46,9 +47,56 @@ macro_rules! messages {
     (@level $level:ident) => { Level::$level };
 }
 
+/// A hook could not be asked.
+pub fn unasked(hook: Hook) -> &'static Message {
+    match hook {
+        Hook::Access => ACCESS_UNASKED,
+        Hook::Password => PASSWORD_UNASKED,
+        Hook::RealmHash => HASH_UNASKED,
+        Hook::Groups => GROUPS_UNASKED,
+        Hook::Dispatch => DISPATCH_UNASKED,
+    }
+}
+
 messages! {
+    /// Basic authentication by `wsgi`, and no script for it.
+    NO_PASSWORD_SCRIPT = 41, 500;
+    /// `check_password` could not be asked.
+    PASSWORD_UNASKED = 42, 500;
+    /// There is no such function.
+    NO_CHECK_PASSWORD = 43, 500;
+    /// Digest authentication by `wsgi`, and no script for it.
+    NO_HASH_SCRIPT = 44, 500;
+    /// `get_realm_hash` could not be asked.
+    HASH_UNASKED = 45, 500;
+    /// There is no such function.
+    NO_REALM_HASH = 46, 500;
+    /// `groups_for_user` could not be asked.
+    GROUPS_UNASKED = 48, 0;
+    /// It answered with something that is no group's name.
+    GROUPS_ITEM = 50, 0;
+    /// It answered with something that is no list.
+    GROUPS_VERDICT = 51, 0;
+    /// There is no such function.
+    NO_GROUPS_FOR_USER = 52, 0;
+    /// `allow_access` could not be asked.
+    ACCESS_UNASKED = 54, 403;
+    /// It answered with something that is no verdict.
+    ACCESS_VERDICT = 55, 403;
+    /// There is no such function.
+    NO_ALLOW_ACCESS = 56, 403;
+    /// It said no.
+    ACCESS_DENIED = 57, 403;
+    /// `Require wsgi-group`, and no script for it.
+    NO_GROUP_SCRIPT = 58, 0;
+    /// The user is in no group.
+    NO_GROUPS = 59, 0;
+    /// The user is in other groups.
+    OTHER_GROUPS = 60, 0;
     /// The next thread comes free before long, but not for everybody who was turned away.
     QUEUE_TIMEOUT = 84, 504 => retry 5;
+    /// The dispatch script could not be asked.
+    DISPATCH_UNASKED = 86, 500;
     /// The script has no such callable.
     NO_CALLABLE = 89, 500;
     /// The script could not be read, compiled or executed.
@@ -121,6 +169,14 @@ messages! {
     EXCEPTION = 174, 500;
     /// The application raised SystemExit.
     EXIT = 175, 500;
+    /// `check_password` let a user in under an empty name.
+    EMPTY_USER = 176, 500;
+    /// It answered with something that is no verdict.
+    PASSWORD_VERDICT = 177, 500;
+    /// `get_realm_hash` answered with an empty one.
+    EMPTY_HASH = 178, 500;
+    /// It answered with something that is none.
+    HASH_VERDICT = 179, 500;
     /// The name of a group is too long.
     NAME_TOO_LONG = 8001, 500;
     /// The variables of the request are too many or too long.
@@ -149,6 +205,10 @@ messages! {
     BODY_TOO_LARGE = 8013, 413 @ Info;
     /// httpd could not take over a file to send.
     FILE = 8014, 500;
+    /// A script of access control or dispatch took too long.
+    HOOK_TIMEOUT = 8020, 0;
+    /// A function of a dispatch script answered with something that is no name.
+    DISPATCH_VERDICT = 8021, 500;
     /// The process group runs service scripts.
     SERVICE_GROUP = 8040, 500;
 }

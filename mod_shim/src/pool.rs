@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wsgid_proto::board::{Board, Claim, Entry, PATIENT, Queued, Row, Search, SlotState, Standing};
@@ -27,6 +28,7 @@ pub struct Pool {
     row: Option<Row>,
     kept: Kept,
     grown: Mutex<Option<Instant>>,
+    knows_script: AtomicBool,
 }
 
 /// A head that reached nobody.
@@ -60,6 +62,19 @@ impl Pool {
             row,
             kept,
             grown: Mutex::default(),
+            knows_script: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the daemon been told a script to import in its workers?
+    pub fn knows_script(&self) -> bool {
+        self.knows_script.load(Relaxed)
+    }
+
+    /// The daemon has been told this script, or none.
+    pub fn told_script(&self, script: &[u8]) {
+        if !script.is_empty() {
+            self.knows_script.store(true, Relaxed);
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::{self, Frame, Kind};
+use wsgid_proto::hook::{Answer, Ask};
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, AbortCause, File, Log, ResponseHead};
 use wsgid_proto::{DecodeError, Message, bounds};
@@ -51,6 +52,11 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Writes a worker's line to the error log of the request.
+pub(crate) fn log<D: Door + ?Sized>(door: &mut D, log: &Log) {
+    lines(&log.text).for_each(|line| door.log(log.level, line, log.site.as_ref()));
+}
+
 /// Under which terms the answer is relayed.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
@@ -62,6 +68,8 @@ pub struct Terms<'a> {
     pub drain: Option<&'a Drain>,
     /// All of the body went along with the head.
     pub body_complete: bool,
+    /// The worker may see httpd's scoreboard.
+    pub server_metrics: bool,
 }
 
 /// One relay.
@@ -177,21 +185,11 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     }
 
     fn channel_fault(&self, error: ReceiveError) -> Fault {
-        let group = self.terms.group.to_string();
-        match error {
-            ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => {
-                Fault::WorkerDied { group, fate: String::new() }
-            }
-            ReceiveError::Silent => {
-                Fault::WorkerSilent { group, seconds: self.terms.silence.as_secs() as u32 }
-            }
-            ReceiveError::Frame(error) => Fault::Protocol { group, what: error.to_string() },
-            ReceiveError::Spool(error) => Fault::Spool(error),
-        }
+        Fault::of_channel(error, self.terms.group, self.terms.silence)
     }
 
     fn protocol(&self, what: impl std::fmt::Display) -> Fault {
-        Fault::Protocol { group: self.terms.group.to_string(), what: what.to_string() }
+        Fault::protocol(self.terms.group, what)
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
@@ -207,8 +205,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         self.exchange.step(frame.kind).map_err(|e| self.protocol(e))?;
         match frame.kind {
             Kind::Log => {
-                let log = Log::decode(frame.payload).map_err(|e| self.protocol(e))?;
-                lines(&log.text).for_each(|line| self.door.log(log.level, line, log.site.as_ref()));
+                let line = Log::decode(frame.payload).map_err(|e| self.protocol(e))?;
+                log(self.door, &line);
                 Ok(())
             }
             Kind::ResponseHead => self.response_head(frame.payload),
@@ -223,6 +221,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             }
             Kind::File => self.file(frame.payload),
             Kind::BodyWanted => self.body_wanted(frame.payload),
+            Kind::Ask => self.asked(frame.payload),
             Kind::Abort => Err(self.aborted(frame.payload).into()),
             // End; the exchange lets nothing else come here.
             _ => Ok(()),
@@ -284,6 +283,14 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         self.send(Kind::BodyError, &error.frame())
     }
 
+    /// What mod_ssl knows is for hooks alone.
+    fn asked(&mut self, payload: Bytes) -> Result<(), Stop> {
+        let ask = Ask::decode(payload).map_err(|e| self.protocol(e))?;
+        let allowed = self.terms.server_metrics && ask == Ask::ServerMetrics;
+        let value = if allowed { self.door.answer(&ask) } else { None };
+        self.send(Kind::Answer, &Answer { value }.frame())
+    }
+
     fn send(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), Stop> {
         self.exchange.step(kind).map_err(|e| self.protocol(e))?;
         let sent = self.source().send(bytes);
@@ -302,10 +309,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             {
                 fault
             }
-            _ if abort.detail.is_empty() => {
-                Fault::Aborted(abort.cause, "The worker gave up without a word".into())
-            }
-            _ => Fault::Aborted(abort.cause, abort.detail),
+            _ => Fault::of_abort(abort),
         }
     }
 }
@@ -384,6 +388,10 @@ pub(crate) mod tests {
             Ok(())
         }
         fn truncate(&mut self) {}
+        fn answer(&mut self, ask: &Ask) -> Option<Bytes> {
+            self.said.push(format!("{ask:?}"));
+            Some("known".into())
+        }
         fn note(&mut self, number: &str) {
             self.said.push(format!("note {number}"));
         }
@@ -421,7 +429,8 @@ pub(crate) mod tests {
 
     fn relay(channel: Channel, body_complete: bool, door: &mut Notes) -> Result<Outcome, Fault> {
         let source = Arc::new(Mutex::new(Source::new(channel, Limits::default())));
-        let terms = Terms { group: "site", silence: PATIENCE, drain: None, body_complete };
+        let terms =
+            Terms { group: "site", silence: PATIENCE, drain: None, body_complete, server_metrics: true };
         Relay::new(&source, &mut Body::streaming(), door, terms).run()
     }
 
@@ -515,6 +524,25 @@ pub(crate) mod tests {
         let mut door = Notes::default();
         run(&[log.frame(), head(), framed(Kind::End, b"")], &mut door).unwrap();
         assert_eq!(door.said[0], "log Warning 0 careful");
+    }
+
+    #[test]
+    fn a_request_may_ask_for_the_scoreboard_and_for_nothing_of_mod_ssls() {
+        for (ask, value) in
+            [(Ask::ServerMetrics, Some("known".into())), (Ask::SslVariable("SSL_CIPHER".into()), None)]
+        {
+            let (ours, mut worker) = UnixStream::pair().unwrap();
+            worker.write_all(&ask.frame()).unwrap();
+            let due = Answer { value }.frame();
+            let heard = std::thread::spawn(move || {
+                let mut got = vec![0; due.len()];
+                worker.read_exact(&mut got).unwrap();
+                worker.write_all(&[head(), framed(Kind::End, b"")].concat()).unwrap();
+                got == due
+            });
+            relay(Channel::over(ours, PATIENCE).unwrap(), true, &mut Notes::default()).unwrap();
+            assert!(heard.join().unwrap());
+        }
     }
 
     #[test]

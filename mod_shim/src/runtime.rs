@@ -117,9 +117,11 @@ impl Runtime {
         self.met_daemon();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = pools.get(name).filter(|known| known.id == opened.pool.pool) {
+            known.told_script(script);
             return Ok(known.clone());
         }
         let pool = Arc::new(Pool::new(opened));
+        pool.told_script(script);
         pools.insert(name.clone(), pool.clone());
         Ok(pool)
     }

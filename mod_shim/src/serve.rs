@@ -3,38 +3,28 @@
 use crate::body::Body;
 use crate::dispatch::{self, Delivered, Errand};
 use crate::door::Door;
-use crate::environ;
 use crate::fault::Fault;
+use crate::head::{self, Entry};
 use crate::owner;
 use crate::pool::Pool;
 use crate::relay::{Outcome, Relay, Terms};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
 use crate::source::Source;
 use crate::spool::Limits;
-use crate::trusted::{Trust, Verdict};
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use wsgid_proto::board::Claim;
-use wsgid_proto::request::{HeadFields, HeadWriter};
+use wsgid_proto::options::ProcessGroup;
 use wsgid_proto::{bounds, expand};
 
-thread_local! {
-    /// The room of this thread's last head, for the next one.
-    static HEAD_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// A head that came out larger leaves no buffer behind.
-const KEPT_HEAD: usize = 64 << 10;
-
 /// A request that workers keep dropping unread is given up after so many.
-const DELIVERIES: usize = 8;
+pub const DELIVERIES: usize = 8;
 
 /// A request as httpd and the configuration describe it; all of it borrowed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ask<'a> {
     /// CGI variables and the subprocess environment; what comes later wins.
     pub variables: Vec<(&'a [u8], &'a [u8])>,
@@ -92,25 +82,35 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     let callable = String::from_utf8_lossy(&callable);
     let mut body = Body::read_ahead(ask.content_length, &group.options, door)?;
     let (first, body_complete) = body.first()?;
-    let verdict = verdict(ask, door);
-    let head = write_head(ask, &name, callable.as_bytes(), &first, body_complete, verdict.as_ref(), door)?;
-    let socket_timeout = match group.options.socket_timeout {
-        0 => ask.timeout,
-        seconds => Duration::from_secs(seconds.into()),
+    let entry = Entry { name: &name, callable: callable.as_bytes(), body: &first, body_complete, hook: None };
+    let head = head::write(ask, &entry, door)?;
+    let socket_timeout = socket_timeout(&group.options, ask);
+    let errand = Errand {
+        name: &name,
+        group: &group.options,
+        script: ask.script,
+        head: &head,
+        socket_timeout,
+        limit: None,
     };
-    let errand =
-        Errand { name: &name, group: &group.options, script: ask.script, head: &head, socket_timeout };
     let terms = Terms {
         group: &name.process,
         silence: socket_timeout,
         drain: (group.options.response_buffer_size > 0).then_some(&runtime.drain),
         body_complete,
+        server_metrics: group.options.server_metrics,
     };
     let outcome = converse(runtime, &errand, &terms, &mut body, door);
-    if head.capacity() <= KEPT_HEAD {
-        HEAD_BUFFER.set(head);
-    }
+    head::keep(head);
     outcome
+}
+
+/// How long a worker of this group may be silent.
+pub fn socket_timeout(group: &ProcessGroup, ask: &Ask<'_>) -> Duration {
+    match group.socket_timeout {
+        0 => ask.timeout,
+        seconds => Duration::from_secs(seconds.into()),
+    }
 }
 
 /// Delivers the head and relays the answer, with another worker where one dropped the head unread.
@@ -176,7 +176,7 @@ fn answer<D: Door>(
 }
 
 /// The supervisor knows how a worker ended; the log of the virtual host is where that is looked for.
-fn with_fate(fault: Fault, runtime: &Runtime, pool: &Pool, claim: Claim) -> Fault {
+pub fn with_fate(fault: Fault, runtime: &Runtime, pool: &Pool, claim: Claim) -> Fault {
     match fault {
         Fault::WorkerDied { group, .. } => {
             Fault::WorkerDied { group, fate: runtime.fate(pool.id, claim.serial) }
@@ -193,17 +193,19 @@ pub fn tell<D: Door + ?Sized>(door: &mut D, fault: &Fault) {
 }
 
 fn pool_name<D: Door>(ask: &Ask<'_>, door: &D) -> Result<PoolName, Fault> {
-    let name = |what, bytes: Vec<u8>| {
-        if bytes.len() > bounds::GROUP_NAME {
-            return Err(Fault::NameTooLong(what));
-        }
-        // A name that is not UTF-8 can only come from a request; its odd bytes become one mark.
-        String::from_utf8(bytes).or_else(|e| Ok(String::from_utf8_lossy(e.as_bytes()).into_owned()))
-    };
     Ok(PoolName {
-        process: name("process group", expand::process_group(ask.process_group, door))?,
-        application: name("application group", expand::application_group(ask.application_group, door))?,
+        process: group_name("process group", expand::process_group(ask.process_group, door))?,
+        application: group_name("application group", expand::application_group(ask.application_group, door))?,
     })
+}
+
+/// The expanded name of a process or application group, as `what` says.
+pub fn group_name(what: &'static str, bytes: Vec<u8>) -> Result<String, Fault> {
+    if bytes.len() > bounds::GROUP_NAME {
+        return Err(Fault::NameTooLong(what));
+    }
+    // A name that is not UTF-8 can only come from a request; its odd bytes become one mark.
+    String::from_utf8(bytes).or_else(|e| Ok(String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
 fn usable_group<'r, D: Door>(
@@ -229,48 +231,4 @@ fn usable_group<'r, D: Door>(
         return Err(Fault::ServiceGroup(name.process.clone()));
     }
     Ok(group)
-}
-
-/// What trusted proxies say of the request, where any are.
-fn verdict<D: Door>(ask: &Ask<'_>, door: &D) -> Option<Verdict> {
-    let judge = |address: &[u8]| door.trusts(address);
-    let trust = Trust {
-        headers: &ask.trusted_headers,
-        peer: ask.trusted_peer,
-        judge: ask.knows_proxies.then_some(&judge),
-    };
-    (!ask.trusted_headers.is_empty()).then(|| Verdict::of(&trust, &ask.headers))
-}
-
-fn write_head<D: Door>(
-    ask: &Ask<'_>,
-    name: &PoolName,
-    callable: &[u8],
-    body: &[u8],
-    body_complete: bool,
-    verdict: Option<&Verdict>,
-    door: &D,
-) -> Result<Vec<u8>, Fault> {
-    let mut writer = HeadWriter::new(HEAD_BUFFER.take());
-    let mut https = environ::write_variables(&mut writer, ask.variables.iter().copied());
-    environ::write_headers(&mut writer, ask.headers.iter().copied(), ask.pass_authorization, verdict);
-    if let Some(verdict) = verdict {
-        environ::write_verdict(&mut writer, verdict, &door.script_name());
-        https = verdict.https.unwrap_or(https);
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(writer.finish(&HeadFields {
-        script: ask.script,
-        callable,
-        process_group: name.process.as_bytes(),
-        application_group: name.application.as_bytes(),
-        request_start: ask.request_time,
-        queue_start: now.as_micros() as u64,
-        body,
-        body_complete,
-        reloading: ask.reloading,
-        https,
-        handler: ask.handler,
-        script_written: ask.script_written,
-    })?)
 }

@@ -22,6 +22,24 @@ pub const LOG: usize = 64 << 10;
 /// The name of the source file that logged a message: Linux's longest path.
 pub const CALL_SITE: usize = 4 << 10;
 
+/// One argument of a hook: a user, a password, a realm. Apache's own default for the header that carries
+/// them is 8 KiB.
+pub const ARGUMENT: usize = 64 << 10;
+
+/// Arguments of a hook. None has more than a user and a password.
+pub const ARGUMENTS: usize = 2;
+
+/// A hook's verdict: a user who is in some ten thousand groups is the longest.
+pub const VERDICT: usize = 1 << 20;
+
+/// What a worker is told when it asks: httpd's scoreboard is the longest, with about 200 bytes for each
+/// thread that is there.
+pub const ANSWER: usize = 16 << 20;
+
+/// Slots of a scoreboard that is told: `ServerLimit` times `ThreadLimit`, of which httpd's defaults make about
+/// a thousand. A larger one is not even read.
+pub const SCORES: u64 = 80_000;
+
 /// Small messages: end, abort, file, body-wanted and the worker's control messages.
 pub const SMALL: usize = 16 << 10;
 

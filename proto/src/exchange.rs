@@ -3,12 +3,19 @@
 //!
 //! ```text
 //! shim   → worker   RequestHead                                               once, first
-//! worker → shim     BodyWanted | Log | ResponseHead | Chunk | File | End | Abort
+//! worker → shim     BodyWanted | Ask | Log | ResponseHead | Chunk | File | End | Abort
 //! shim   → worker   BodyChunk | BodyLast | BodyError                          only after BodyWanted
+//! shim   → worker   Answer                                                    only after Ask
 //! ```
 //!
-//! The worker pulls: whenever a body part is due only the shim may write, at all other times only
-//! the worker. So neither can wait for the other with both buffers full.
+//! The worker pulls: whenever a body part or an answer is due only the shim may write, at all other times
+//! only the worker. So neither can wait for the other with both buffers full.
+//!
+//! A head that names a hook has no body and no response:
+//!
+//! ```text
+//! worker → shim     Ask | Log | Verdict | Abort
+//! ```
 
 use crate::frame::Kind;
 
@@ -19,9 +26,11 @@ pub enum Phase {
     Idle,
     /// The worker has the head and has not begun to answer.
     Delivered,
+    /// The worker has the head of a hook and has not decided.
+    Judging,
     /// The response's head is out.
     Answering,
-    /// End or Abort: the connection may serve another request after End.
+    /// End, Verdict or Abort: the connection may serve another request after the first two.
     Finished,
 }
 
@@ -50,11 +59,13 @@ pub struct OutOfTurn {
 pub struct Exchange {
     phase: Phase,
     body: Body,
+    /// An answer is due.
+    asked: bool,
 }
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self { phase: Phase::Idle, body: Body::Resting }
+        Self { phase: Phase::Idle, body: Body::Resting, asked: false }
     }
 }
 
@@ -79,11 +90,21 @@ impl Exchange {
         Ok(())
     }
 
+    /// The head of a hook goes over: there is no body.
+    pub fn hook(&mut self) -> Result<(), OutOfTurn> {
+        self.head(true)?;
+        self.phase = Phase::Judging;
+        Ok(())
+    }
+
     /// Any frame after the head, from either side.
     pub fn step(&mut self, kind: Kind) -> Result<(), OutOfTurn> {
-        let open = matches!(self.phase, Phase::Delivered | Phase::Answering);
-        let workers_turn = open && self.body != Body::Wanted;
+        let open = matches!(self.phase, Phase::Delivered | Phase::Judging | Phase::Answering);
+        let workers_turn = open && self.body != Body::Wanted && !self.asked;
         match kind {
+            Kind::Answer if open && self.asked => self.asked = false,
+            Kind::Ask if workers_turn => self.asked = true,
+            Kind::Verdict if workers_turn && self.phase == Phase::Judging => self.phase = Phase::Finished,
             Kind::BodyChunk if open && self.body == Body::Wanted => self.body = Body::Resting,
             Kind::BodyLast | Kind::BodyError if open && self.body == Body::Wanted => self.body = Body::Spent,
             Kind::BodyWanted if workers_turn && self.body == Body::Resting => self.body = Body::Wanted,
@@ -105,6 +126,7 @@ impl Exchange {
             Body::Wanted => "wanted",
             Body::Spent => "spent",
         };
+        let body = if self.asked { "waits for an answer" } else { body };
         OutOfTurn { kind, phase: self.phase, body }
     }
 }
@@ -162,10 +184,48 @@ mod tests {
             &[BodyWanted, Abort],
             &[BodyWanted, BodyLast, BodyWanted],
             &[BodyWanted, BodyError, BodyWanted],
+            &[BodyWanted, Ask],
+            &[BodyWanted, Answer],
+            &[Ask, Ask],
+            &[Ask, Chunk],
+            &[Ask, BodyChunk],
+            &[Answer],
+            &[Ask, Answer, Answer],
+            &[Verdict],
+            &[ResponseHead, Verdict],
             &[RequestHead],
             &[Configure],
         ] {
             assert!(after(frames).is_err(), "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_wherever_the_worker_has_its_turn() {
+        assert!(
+            after(&[Ask, Answer, BodyWanted, BodyLast, Ask, Answer, ResponseHead, Ask, Answer, End]).is_ok()
+        );
+    }
+
+    #[test]
+    fn a_hook_ends_with_its_verdict_or_none() {
+        let judged = |frames: &[Kind]| {
+            let mut exchange = Exchange::default();
+            exchange.hook()?;
+            frames.iter().try_for_each(|&kind| exchange.step(kind)).map(|()| exchange.phase())
+        };
+        assert_eq!(judged(&[Log, Ask, Answer, Log, Verdict]), Ok(Phase::Finished));
+        assert_eq!(judged(&[Ask, Answer, Abort]), Ok(Phase::Finished));
+        for frames in [
+            &[ResponseHead][..],
+            &[End],
+            &[Chunk],
+            &[File],
+            &[BodyWanted],
+            &[Ask, Verdict],
+            &[Verdict, Verdict],
+        ] {
+            assert!(judged(frames).is_err(), "{frames:?}");
         }
     }
 
@@ -181,8 +241,10 @@ mod tests {
     fn never_may_both_write() {
         // Walk every reachable state: the frames each side may send next never overlap.
         let all: Vec<Kind> = (0..=255).filter_map(Kind::from_number).collect();
-        let shims = [BodyChunk, BodyLast, BodyError];
-        let mut seen = vec![after(&[]).unwrap()];
+        let shims = [BodyChunk, BodyLast, BodyError, Answer];
+        let mut hook = Exchange::default();
+        hook.hook().unwrap();
+        let mut seen = vec![after(&[]).unwrap(), hook];
         let mut at = 0;
         while at < seen.len() {
             let state = seen[at].clone();
@@ -198,6 +260,6 @@ mod tests {
             }
             at += 1;
         }
-        assert!(seen.len() >= 7);
+        assert!(seen.len() >= 12);
     }
 }

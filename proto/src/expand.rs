@@ -28,6 +28,15 @@ pub fn application_group(value: &[u8], request: &dyn Request) -> Vec<u8> {
     process_group(value, request)
 }
 
+/// Expands the name of the application group of a hook, which knows neither `%{RESOURCE}` nor variables: it
+/// is asked before either is settled.
+pub fn hook_group(value: &[u8], request: &dyn Request) -> Vec<u8> {
+    match inner(value) {
+        Some(b"GLOBAL" | b"SERVER" | b"HOST") => application_group(value, request),
+        _ => value.to_vec(),
+    }
+}
+
 /// Expands the name of a callable, which knows only `%{ENV:…}`; `application` where that is unset.
 pub fn callable(value: &[u8], request: &dyn Request) -> Vec<u8> {
     match env_name(value) {
@@ -138,6 +147,15 @@ mod tests {
         assert_eq!(got("%{ENV:PLAIN}"), "blue");
         assert_eq!(got("%{ENV:NONE}"), "application");
         assert_eq!(got("%{SERVER}"), "%{SERVER}");
+    }
+
+    #[test]
+    fn a_hooks_group_knows_neither_scripts_nor_variables() {
+        let got = |value: &str| String::from_utf8(hook_group(value.as_bytes(), &Example(80))).unwrap();
+        assert_eq!(
+            ["", "%{GLOBAL}", "%{SERVER}", "%{HOST}", "%{RESOURCE}", "%{ENV:PLAIN}", "auth"].map(got),
+            ["", "", "example.org", "www.example.org", "%{RESOURCE}", "%{ENV:PLAIN}", "auth"]
+        );
     }
 
     #[test]

@@ -37,6 +37,8 @@ kinds! {
     BodyLast = 3, bounds::CHUNK;
     /// Shim → worker: the client's body could not be read.
     BodyError = 4, bounds::SMALL;
+    /// Shim → worker: [`crate::hook::Answer`].
+    Answer = 5, bounds::ANSWER;
     /// Worker → shim: send a part of the body.
     BodyWanted = 16, bounds::SMALL;
     /// Worker → shim: a line for the request's error log.
@@ -51,6 +53,10 @@ kinds! {
     End = 21, bounds::SMALL;
     /// Worker → shim: the response will never be whole.
     Abort = 22, bounds::SMALL;
+    /// Worker → shim: [`crate::hook::Verdict`], which is all of the answer.
+    Verdict = 23, bounds::VERDICT;
+    /// Worker → shim: [`crate::hook::Ask`].
+    Ask = 24, bounds::SMALL;
     /// Apache parent → daemon: [`crate::control::Configure`].
     Configure = 32, bounds::CONFIGURE;
     /// Daemon → Apache parent: accepted, or why not.

@@ -4,6 +4,8 @@
 //! * [`bounds`]: how large anything may be
 //! * [`frame`]: `u32 length, u8 kind, payload`, on every socket
 //! * [`request`], [`response`]: one request and its answer as data
+//! * [`hook`]: functions of scripts that decide before a request is served, and what a worker may ask meanwhile
+//! * [`scoreboard`]: what httpd's own threads are doing
 //! * [`exchange`]: which frame may follow which
 //! * [`control`], [`broker`], [`launch`]: the messages between httpd, daemon, launcher and worker
 //! * [`server`]: what an httpd tells of itself
@@ -19,10 +21,12 @@ pub mod control;
 pub mod exchange;
 pub mod expand;
 pub mod frame;
+pub mod hook;
 pub mod launch;
 pub mod options;
 pub mod request;
 pub mod response;
+pub mod scoreboard;
 pub mod server;
 
 /// What protoc's grammar becomes; kept up to date by `tests/generated.rs`.

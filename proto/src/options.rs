@@ -103,7 +103,7 @@ pub const RULES: &[OptionRule] = &[
     rule("cpu-priority", Signed(-20, 19), Full),
     rule("memory-limit", BYTES, Full),
     rule("virtual-memory-limit", BYTES, Full),
-    rule("server-metrics", Switch, NotYet),
+    rule("server-metrics", Switch, Full),
     rule("newrelic-config-file", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
     rule("newrelic-environment", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
 ];
@@ -208,6 +208,8 @@ pub struct ProcessGroup {
     pub memory_limit: u64,
     /// RLIMIT_AS in bytes; 0 is none.
     pub virtual_memory_limit: u64,
+    /// Applications may see httpd's scoreboard.
+    pub server_metrics: bool,
 }
 
 impl ProcessGroup {
@@ -258,6 +260,7 @@ impl ProcessGroup {
             cpu_priority: 0,
             memory_limit: 0,
             virtual_memory_limit: 0,
+            server_metrics: false,
         }
     }
 }
@@ -410,6 +413,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "cpu-priority" => group.cpu_priority = checked.signed as i32,
         "memory-limit" => group.memory_limit = checked.number,
         "virtual-memory-limit" => group.virtual_memory_limit = checked.number,
+        "server-metrics" => group.server_metrics = text().eq_ignore_ascii_case("on"),
         _ => {} // known, and without effect: `no_effect` says so
     }
     Ok(())

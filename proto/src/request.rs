@@ -5,6 +5,7 @@
 //! frame's one buffer.
 
 use crate::fields::{self, Fields, Pairs, Value, put_bytes, put_entry, put_length, put_number};
+use crate::hook::Hook;
 use crate::message::{DecodeError, plain_message};
 use crate::{bounds, frame::Kind};
 use bytes::Bytes;
@@ -22,6 +23,9 @@ pub struct RequestHead {
     application_group: Range<usize>,
     handler: Range<usize>,
     body: Range<usize>,
+    arguments: Vec<Range<usize>>,
+    /// The function to ask, where this is no request to serve.
+    pub hook: Option<Hook>,
     /// When Apache took the request: microseconds since the epoch.
     pub request_start: u64,
     /// When the shim began to look for a worker: microseconds since the epoch.
@@ -46,13 +50,15 @@ impl RequestHead {
 
     fn read(&mut self, payload: &[u8]) -> Result<(), String> {
         let mut fields = Fields::of(payload);
-        let mut values = 0;
+        let (mut values, mut hook) = (0, 0);
         while let Some((tag, value)) = fields.field()? {
             match (tag, value) {
                 (1, Value::Bytes(value)) => {
                     values += 1;
                     self.environ_end = place(payload, value).end;
                 }
+                (15, Value::Bytes(value)) => self.add_argument(place(payload, value))?,
+                (14, Value::Number(number)) => hook = number,
                 (2..=5 | 8 | 12, Value::Bytes(value)) => {
                     if tag == 3 || tag == 12 {
                         std::str::from_utf8(value).map_err(|e| e.to_string())?;
@@ -60,11 +66,12 @@ impl RequestHead {
                     self.set_text(tag, place(payload, value));
                 }
                 (6 | 7 | 9..=11 | 13, Value::Number(number)) => self.set_number(tag, number),
-                (1..=13, _) => return Err(format!("has a field {tag} of another type")),
+                (1..=15, _) => return Err(format!("has a field {tag} of another type")),
                 _ => {}
             }
         }
         fields::check_pairs(values)?;
+        self.hook = Hook::from_number(hook)?;
         self.check()
     }
 
@@ -90,12 +97,25 @@ impl RequestHead {
         }
     }
 
+    fn add_argument(&mut self, place: Range<usize>) -> Result<(), String> {
+        if self.arguments.len() == bounds::ARGUMENTS || place.len() > bounds::ARGUMENT {
+            return Err("has more or longer arguments than a hook may have".into());
+        }
+        self.arguments.push(place);
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.script().first() != Some(&b'/') {
             return Err("names a script that is not an absolute path".into());
         }
         if self.body.len() > bounds::FIRST_BODY {
             return Err("carries more of the body than allowed".into());
+        }
+        match self.hook {
+            None if self.arguments.is_empty() => {}
+            Some(hook) if self.arguments.len() == hook.arguments() && self.body.is_empty() => {}
+            _ => return Err("has other arguments than its hook, or a body beside it".into()),
         }
         Ok(())
     }
@@ -133,6 +153,11 @@ impl RequestHead {
     /// The first bytes of the body.
     pub fn body(&self) -> Bytes {
         self.payload.slice(self.body.clone())
+    }
+
+    /// What the hook's function is given beside the environ.
+    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        self.arguments.iter().map(|place| &self.payload[place.clone()])
     }
 
     fn text(&self, place: &Range<usize>) -> &str {
@@ -174,6 +199,8 @@ pub struct HeadFields<'a> {
     pub handler: &'a [u8],
     #[allow(missing_docs)]
     pub script_written: u64,
+    /// The function to ask and its arguments, where this is no request to serve.
+    pub hook: Option<(Hook, &'a [&'a [u8]])>,
 }
 
 /// Writes a whole head frame into one buffer, variable by variable.
@@ -228,6 +255,13 @@ impl HeadWriter {
         put_number(out, 11, fields.https.into());
         put_bytes(out, 12, fields.handler);
         put_number(out, 13, fields.script_written);
+        if let Some((hook, arguments)) = fields.hook {
+            put_number(out, 14, hook as u64);
+            if arguments.iter().any(|argument| argument.len() > bounds::ARGUMENT) {
+                return Err(HeadTooLarge);
+            }
+            arguments.iter().for_each(|argument| put_entry(out, 15, argument));
+        }
         let length = out.len() - crate::frame::HEADER;
         if length > bounds::HEAD || self.variables > bounds::PAIRS {
             return Err(HeadTooLarge);
@@ -274,7 +308,15 @@ mod tests {
             https: true,
             handler: "wsgi-script".into(),
             script_written: 1_600_000_000_000_000,
+            hook: 0,
+            arguments: Vec::new(),
         }
+    }
+
+    /// The same head for a hook.
+    fn hooked() -> wire::RequestHead {
+        let arguments = vec![Bytes::from("ann"), Bytes::new()];
+        wire::RequestHead { body: Bytes::new(), hook: Hook::Password as u32, arguments, ..example() }
     }
 
     fn encoded(head: &wire::RequestHead) -> Bytes {
@@ -301,42 +343,65 @@ mod tests {
             https: head.https,
             handler: head.handler().into(),
             script_written: head.script_written,
+            hook: head.hook.map_or(0, |hook| hook as u32),
+            arguments: head.arguments().map(Bytes::copy_from_slice).collect(),
         }
     }
 
     #[test]
     fn the_writer_and_the_reader_agree_with_prost() {
-        let mut writer = HeadWriter::new(Vec::new());
-        writer.variable(b"REQUEST_METHOD", b"GET");
-        writer.header(b"x-Odd", b"\0");
-        writer.variable(b"EMPTY", b"");
-        let frame = writer
-            .finish(&HeadFields {
+        let arguments: [&[u8]; 2] = [b"ann", b""];
+        for (hook, body, expected) in
+            [(None, &b"a=1"[..], example()), (Some((Hook::Password, &arguments[..])), b"", hooked())]
+        {
+            let mut writer = HeadWriter::new(Vec::new());
+            writer.variable(b"REQUEST_METHOD", b"GET");
+            writer.header(b"x-Odd", b"\0");
+            writer.variable(b"EMPTY", b"");
+            let fields = HeadFields {
                 script: b"/srv/app.wsgi",
                 callable: b"application",
                 process_group: b"site",
                 application_group: b"www",
                 request_start: 1_700_000_000_000_000,
                 queue_start: 1_700_000_000_000_001,
-                body: b"a=1",
+                body,
                 body_complete: true,
                 reloading: true,
                 https: true,
                 handler: b"wsgi-script",
                 script_written: 1_600_000_000_000_000,
-            })
-            .unwrap();
-        assert_eq!(frame[frame::HEADER..], encoded(&example()));
-        assert_eq!(as_wire(&RequestHead::decode(encoded(&example())).unwrap()), example());
+                hook,
+            };
+            let frame = writer.finish(&fields).unwrap();
+            assert_eq!(frame[frame::HEADER..], encoded(&expected));
+            assert_eq!(as_wire(&RequestHead::decode(encoded(&expected)).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn an_argument_over_its_bound_is_not_sent() {
+        let long = vec![b'x'; bounds::ARGUMENT + 1];
+        let arguments: [&[u8]; 2] = [b"ann", &long];
+        let fields =
+            HeadFields { script: b"/s", hook: Some((Hook::Password, &arguments)), ..Default::default() };
+        assert!(HeadWriter::new(Vec::new()).finish(&fields).is_err());
     }
 
     #[test]
     fn odd_heads_are_refused() {
-        let odd: [fn(&mut wire::RequestHead); 4] = [
+        let odd: [fn(&mut wire::RequestHead); 11] = [
             |head| head.script = Bytes::from("app.wsgi"),
             |head| head.script = Bytes::new(),
             |head| head.body = vec![0; bounds::FIRST_BODY + 1].into(),
             |head| head.environ = vec![Bytes::from("x")],
+            |head| head.arguments = vec![Bytes::from("ann")],
+            |head| *head = wire::RequestHead { hook: 77, ..hooked() },
+            |head| *head = wire::RequestHead { arguments: Vec::new(), ..hooked() },
+            |head| *head = wire::RequestHead { arguments: vec![Bytes::from("a"); 3], ..hooked() },
+            |head| *head = wire::RequestHead { body: Bytes::from("x"), ..hooked() },
+            |head| *head = wire::RequestHead { hook: Hook::Dispatch as u32, ..hooked() },
+            |head| head.hook = Hook::Access as u32,
         ];
         for change in odd {
             let mut head = example();
@@ -374,8 +439,13 @@ mod tests {
     proptest! {
         /// Whatever comes, this reader takes nothing that prost refuses, and reads it as prost does.
         #[test]
-        fn reader_and_prost_agree_on_damaged_heads(at in 0usize..150, byte: u8, cut in 0usize..150) {
-            let mut bytes = encoded(&example()).to_vec();
+        fn reader_and_prost_agree_on_damaged_heads(
+            at in 0usize..150,
+            byte: u8,
+            cut in 0usize..150,
+            hook: bool,
+        ) {
+            let mut bytes = encoded(&if hook { hooked() } else { example() }).to_vec();
             let (at, cut) = (at % bytes.len(), bytes.len() - cut % bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut);

@@ -262,6 +262,12 @@ pub enum AbortCause {
     Exit = 6,
     /// The application sent fewer bytes than its Content-Length promised.
     Short = 7,
+    /// A hook's function answered what it may not.
+    Verdict = 8,
+    /// A part of a hook's answer is what it may not be.
+    Item = 9,
+    /// A hook's answer is empty where it may not be.
+    Empty = 10,
 }
 
 impl From<&Abort> for wire::Abort {
@@ -281,6 +287,9 @@ impl TryFrom<wire::Abort> for Abort {
             5 => AbortCause::Internal,
             6 => AbortCause::Exit,
             7 => AbortCause::Short,
+            8 => AbortCause::Verdict,
+            9 => AbortCause::Item,
+            10 => AbortCause::Empty,
             other => return Err(format!("has the unknown cause {other}")),
         };
         Ok(Self { cause, detail: abort.detail })
@@ -388,7 +397,7 @@ mod tests {
     #[test]
     fn every_cause_of_an_abort_survives() {
         use AbortCause::*;
-        for cause in [Application, Script, Callable, Body, Internal, Exit, Short] {
+        for cause in [Application, Script, Callable, Body, Internal, Exit, Short, Verdict, Item, Empty] {
             let abort = Abort { cause, detail: "gave up".into() };
             assert_eq!(Abort::decode(abort.encode().into()).unwrap(), abort);
         }

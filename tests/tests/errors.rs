@@ -180,21 +180,6 @@ fn an_option_that_is_not_in_force_is_named_in_a_warning() {
     assert!(!said.contains("threads"), "{said}");
 }
 
-/// Left without effect, these would let in who should stay out, or show a script's source.
-#[test]
-fn a_directive_that_guards_is_refused_as_long_as_it_would_not_guard() {
-    for directive in [
-        "<Location />\nWSGIAccessScript @APPS@/hello.wsgi\n</Location>",
-        "<Location />\nWSGIAuthUserScript @APPS@/hello.wsgi\n</Location>",
-        "<Location />\nWSGIAuthGroupScript @APPS@/hello.wsgi\n</Location>",
-        "WSGIDispatchScript @APPS@/hello.wsgi",
-    ] {
-        let (good, said) = check(directive);
-        assert!(!good, "accepted: {directive}\n{said}");
-        assert!(said.contains("WSGI") && said.contains("not supported yet"), "{directive}: {said}");
-    }
-}
-
 #[test]
 fn the_module_is_known_by_its_old_names() {
     let both = "<IfModule mod_wsgi.c>\n<IfModule wsgi_module>\nNonsense\n</IfModule>\n</IfModule>";

@@ -9,7 +9,8 @@
 //! service   the same for a worker without request threads
 //! serve     a request thread: wait, serve, settle               kept, connection
 //! request   a head becomes a call and an ending                 scripts, environ, start, respond
-//! talk      one request's frames, in turn                       input, errors, serving, stdio, records
+//! hooks     or a question to a script, and its verdict          scripts, lookup
+//! talk      one request's frames, in turn                       input, errors, serving, stdio, records, lookup
 //! watch     what is told and counted of it, for who asks        meter, metrics, tally, processor
 //! ```
 //!
@@ -23,6 +24,7 @@ mod control;
 mod environ;
 mod errors;
 mod headers;
+mod hooks;
 mod hops;
 mod input;
 mod journal;
@@ -30,6 +32,7 @@ mod kept;
 mod length;
 mod life;
 mod lines;
+mod lookup;
 mod meter;
 mod metrics;
 mod mould;
@@ -71,7 +74,9 @@ mod _wsgid {
     #[pymodule_export]
     use crate::life::main;
     #[pymodule_export]
-    use crate::metrics::{drain_metrics, process_totals, server_metrics, start_recording};
+    use crate::lookup::server_metrics;
+    #[pymodule_export]
+    use crate::metrics::{drain_metrics, process_totals, start_recording};
     #[pymodule_export]
     use crate::python::log_handler;
     #[pymodule_export]

@@ -148,9 +148,3 @@ fn dict<'py, const N: usize>(py: Python<'py>, items: [(&str, u64); N]) -> PyResu
 fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
-
-/// The web server's scoreboard: `None` as long as nothing asks the web server for it.
-#[pyfunction]
-pub(crate) fn server_metrics(py: Python<'_>) -> Py<PyAny> {
-    py.None()
-}

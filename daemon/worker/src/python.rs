@@ -34,6 +34,7 @@ static RUNTIME: Embedded = Embedded::new("_wsgid_runtime", include_str!("python/
 static SCRIPTS: Embedded = Embedded::new("_wsgid_scripts", include_str!("python/scripts.py"));
 static FILES: Embedded = Embedded::new("_wsgid_files", include_str!("python/files.py"));
 static RECORDS: Embedded = Embedded::new("_wsgid_records", include_str!("python/records.py"));
+static HOOKS: Embedded = Embedded::new("_wsgid_hooks", include_str!("python/hooks.py"));
 
 /// Beginning and end of the worker.
 pub(crate) fn runtime<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
@@ -52,6 +53,11 @@ pub(crate) fn scripts<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule
 /// Events, and who is subscribed to them.
 pub(crate) fn events<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
     EVENTS.get(py)
+}
+
+/// What functions of access control and dispatch say.
+pub(crate) fn hooks<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    HOOKS.get(py)
 }
 
 /// `wsgi.file_wrapper`.

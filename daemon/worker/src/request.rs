@@ -9,7 +9,7 @@ use crate::start::{Fault, StartResponse};
 use crate::talk::{Ending, Talk};
 use crate::watch::Watch;
 use crate::worker::{self, Worker};
-use crate::{journal, python};
+use crate::{hooks, journal, python};
 use pyo3::exceptions::{PyOSError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -29,6 +29,9 @@ pub(crate) struct Request {
 /// Serves a request. The conversation is left to be settled without the GIL.
 pub(crate) fn serve(py: Python<'_>, worker: &Worker, drawer: &mut Drawer, request: Request) -> Ending {
     let serving = Serving::begin(py, &request.talk);
+    if let Some(hook) = request.head.hook {
+        return hooks::judge(py, drawer, hook, &request);
+    }
     let talk = request.talk.clone();
     let script = match worker.scripts.load(py, request.head.script()) {
         Ok(script) => script,
@@ -181,7 +184,7 @@ fn tell(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, script: &Script, scene:
 }
 
 /// Writes a traceback to the request's error log.
-fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, path: &str) {
+pub(crate) fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, path: &str) {
     match describe(py, error, path) {
         Ok(text) => log_text(py, talk, text.as_bytes()),
         Err(other) => journal::note(&format!("{path}: {error}; describing it raised {other}")),

@@ -117,10 +117,11 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
         Ok(Some(head)) => {
             let daemon_start = environ::micros_now();
             let counted = worker.begin();
-            if head.reloading {
+            // A hook's script is loaded again in place, when it is asked.
+            if head.reloading && head.hook.is_none() {
                 worker.scripts.check(head.script(), head.script_written);
             }
-            match Conversation::new(connection, head.body_complete, counted) {
+            match Conversation::new(connection, &head, counted) {
                 Ok(conversation) => {
                     let talk = Arc::new(Talk::new(conversation));
                     return Received::Request(Box::new(Request { talk, head, daemon_start }));

@@ -18,7 +18,8 @@ use std::sync::{Mutex, OnceLock, TryLockError};
 use std::time::Instant;
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::Kind;
-use wsgid_proto::request::{BodyError, BodyWanted};
+use wsgid_proto::hook::{Answer, Ask, Verdict};
+use wsgid_proto::request::{BodyError, BodyWanted, RequestHead};
 use wsgid_proto::response::{Abort, AbortCause, CallSite, End, File, Level, Log};
 use wsgid_proto::{Message, bounds};
 
@@ -40,6 +41,8 @@ pub(crate) struct Over;
 pub(crate) enum Ending {
     /// The response is whole.
     Whole,
+    /// There is no response, but what a hook's function says.
+    Judged(Verdict),
     /// It is not, and never will be.
     Aborted(AbortCause, String),
 }
@@ -126,14 +129,17 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Begins after a head, whose body was or was not complete.
+    /// Begins after a head.
     pub(crate) fn new(
         connection: Connection,
-        body_complete: bool,
+        head: &RequestHead,
         (duty, active): (Duty, Active),
     ) -> Result<Self, Broken> {
         let mut exchange = Exchange::default();
-        exchange.head(body_complete)?;
+        match head.hook {
+            Some(_) => exchange.hook()?,
+            None => exchange.head(head.body_complete)?,
+        }
         let lines = Lines::default();
         Ok(Self { connection, exchange, lines, lost: false, duty: Some(duty), _active: active })
     }
@@ -229,6 +235,7 @@ impl Conversation {
         self.flush_log();
         let put = match ending {
             Ending::Whole => self.put(Kind::End, &End {}.encode()),
+            Ending::Judged(verdict) => self.put(Kind::Verdict, &verdict.encode()),
             Ending::Aborted(cause, detail) => {
                 let detail = detail.chars().take(bounds::SMALL / 8).collect();
                 self.put(Kind::Abort, &Abort { cause: *cause, detail }.encode())
@@ -236,9 +243,25 @@ impl Conversation {
         };
         // Before the write: whoever is woken by the answer finds this thread free.
         self.duty = None;
-        let whole = *ending == Ending::Whole && put.is_ok();
+        let whole = matches!(ending, Ending::Whole | Ending::Judged(_)) && put.is_ok();
         let sent = self.flush();
         (whole && sent.is_ok() && self.exchange.phase() == Phase::Finished).then_some(self.connection)
+    }
+
+    /// Asks what only httpd knows, and waits for the answer.
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Result<Option<Bytes>, Broken> {
+        self.put(Kind::Ask, &ask.encode())?;
+        let answer = self.answer();
+        self.lost |= answer.is_err();
+        answer
+    }
+
+    fn answer(&mut self) -> Result<Option<Bytes>, Broken> {
+        self.connection.unwatch()?;
+        self.connection.flush()?;
+        let frame = self.connection.frame()?;
+        self.exchange.step(frame.kind)?;
+        Ok(Answer::from_frame(frame)?.value)
     }
 
     fn put(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Broken> {

@@ -136,6 +136,7 @@ impl Scene {
             script: b"/a.wsgi",
             head: HEAD,
             socket_timeout: Duration::from_secs(5),
+            limit: None,
         };
         deliver(runtime, &errand)
     }
@@ -211,6 +212,31 @@ fn a_busy_pool_is_left_after_its_queue_timeout() {
     board.claim(None, Standing::Newcomer);
     let fault = scene.deliver(&scene.runtime()).unwrap_err();
     assert_eq!((fault.answer(), fault.message().retry_after.is_some()), (504, true));
+    assert!(!board.has_waiters());
+}
+
+#[test]
+fn a_limit_ends_every_wait_whatever_the_group_says() {
+    let mut scene = Scene::new();
+    (scene.group.connect_timeout, scene.group.queue_timeout) = (60, 60);
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let (runtime, board) = (scene.runtime(), scene.shared.board());
+    let deliver = || {
+        let name = scene.name();
+        let errand = Errand {
+            name: &name,
+            group: &scene.group,
+            script: b"",
+            head: HEAD,
+            socket_timeout: Duration::from_secs(60),
+            limit: Some(Limit::of(Duration::from_millis(100))),
+        };
+        deliver(&runtime, &errand)
+    };
+    assert!(matches!(deliver(), Err(Fault::HookTimeout(0))), "there is no worker");
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    board.claim(None, Standing::Newcomer);
+    assert!(matches!(deliver(), Err(Fault::HookTimeout(0))), "there is no free thread");
     assert!(!board.has_waiters());
 }
 

@@ -38,6 +38,12 @@ pub struct RequestHead {
     /// the script's mtime as httpd saw it, microseconds since the epoch
     #[prost(uint64, tag = "13")]
     pub script_written: u64,
+    /// a function to ask in place of a request to serve; 0: none
+    #[prost(uint32, tag = "14")]
+    pub hook: u32,
+    /// what that function is given beside the environ
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyWanted {
@@ -48,6 +54,88 @@ pub struct BodyWanted {
 pub struct BodyError {
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ask {
+    #[prost(uint32, tag = "1")]
+    pub what: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub name: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Answer {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Verdict {
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// a user, a hash, groups
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// of a route, here and below
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub process_group: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub application_group: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub callable: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Scoreboard {
+    #[prost(uint32, tag = "1")]
+    pub server_limit: u32,
+    #[prost(uint32, tag = "2")]
+    pub thread_limit: u32,
+    #[prost(uint32, tag = "3")]
+    pub generation: u32,
+    /// microseconds since the epoch, here and below
+    #[prost(uint64, tag = "4")]
+    pub restart_time: u64,
+    #[prost(uint64, tag = "5")]
+    pub current_time: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub processes: ::prost::alloc::vec::Vec<ServerProcess>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServerProcess {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    #[prost(uint32, tag = "3")]
+    pub generation: u32,
+    #[prost(bool, tag = "4")]
+    pub quiescing: bool,
+    #[prost(message, repeated, tag = "5")]
+    pub threads: ::prost::alloc::vec::Vec<ServerThread>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServerThread {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    #[prost(uint32, tag = "2")]
+    pub generation: u32,
+    /// SERVER_… of httpd's scoreboard.h
+    #[prost(uint32, tag = "3")]
+    pub status: u32,
+    #[prost(uint64, tag = "4")]
+    pub access_count: u64,
+    #[prost(uint64, tag = "5")]
+    pub bytes_served: u64,
+    #[prost(uint64, tag = "6")]
+    pub start_time: u64,
+    #[prost(uint64, tag = "7")]
+    pub stop_time: u64,
+    #[prost(uint64, tag = "8")]
+    pub last_used: u64,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub client: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "10")]
+    pub request: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "11")]
+    pub vhost: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Log {

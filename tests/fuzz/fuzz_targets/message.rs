@@ -11,6 +11,7 @@ use wsgid_proto::control::{
     Configure, Configured, Done, Known, KnownReply, ReloadGroup, Status, StatusQuery,
 };
 use wsgid_proto::frame::Kind;
+use wsgid_proto::hook::{Answer, Ask, Hook, Verdict};
 use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan};
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, End, File, Log};
@@ -24,6 +25,9 @@ fuzz_target!(|data: &[u8]| {
         // Raw bytes, and the two heads that have targets of their own.
         Kind::BodyChunk | Kind::BodyLast | Kind::Chunk | Kind::RequestHead | Kind::ResponseHead => {}
         Kind::BodyError => drop(read::<BodyError>(payload)),
+        Kind::Answer => drop(read::<Answer>(payload)),
+        Kind::Ask => drop(read::<Ask>(payload)),
+        Kind::Verdict => read(payload).iter().for_each(judged),
         Kind::BodyWanted => drop(read::<BodyWanted>(payload)),
         Kind::Log => drop(read::<Log>(payload)),
         Kind::File => drop(read::<File>(payload)),
@@ -58,6 +62,17 @@ fn read<M: Message>(payload: Bytes) -> Option<M> {
     let again = M::decode(written.clone().into()).expect("what was taken once is taken again");
     assert_eq!(again.encode(), written);
     Some(message)
+}
+
+/// A verdict is good for some hook, and no text of it ends early where C reads it.
+fn judged(verdict: &Verdict) {
+    let hooks = [Hook::Access, Hook::Password, Hook::RealmHash, Hook::Groups, Hook::Dispatch];
+    assert!(hooks.into_iter().any(|hook| verdict.answers(hook)));
+    match verdict {
+        Verdict::User(text) | Verdict::Hash(text) => assert!(!text.is_empty() && !text.contains(&0)),
+        Verdict::Groups(groups) => assert!(groups.iter().all(|group| !group.contains(&0))),
+        _ => {}
+    }
 }
 
 fn named(name: &str) -> bool {

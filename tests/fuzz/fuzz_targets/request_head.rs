@@ -27,6 +27,16 @@ fn lawful(head: &wire::RequestHead) -> bool {
         && head.body.len() <= bounds::FIRST_BODY
         && head.environ.len() % 2 == 0
         && head.environ.len() / 2 <= bounds::PAIRS
+        && head.arguments.iter().all(|argument| argument.len() <= bounds::ARGUMENT)
+        && match head.hook {
+            0 => head.arguments.is_empty(),
+            // Dispatch has none, access and groups have one, the others a name and a secret.
+            hook @ 1..=5 => {
+                let due = [1, 2, 2, 1, 0][hook as usize - 1];
+                head.arguments.len() == due && head.body.is_empty()
+            }
+            _ => false,
+        }
 }
 
 fn as_wire(head: &RequestHead) -> wire::RequestHead {
@@ -45,5 +55,7 @@ fn as_wire(head: &RequestHead) -> wire::RequestHead {
         https: head.https,
         handler: head.handler().into(),
         script_written: head.script_written,
+        hook: head.hook.map_or(0, |hook| hook as u32),
+        arguments: head.arguments().map(copy).collect(),
     }
 }

@@ -25,11 +25,29 @@ def load(path):
         return loaded[path]
 
 
+def current(path, reloading):
+    """The module of a script that is asked for a verdict: when its file has changed, executed anew in place."""
+    with loading:
+        module = loaded.get(path)
+        if module is not None and reloading and getattr(module, '__mtime__', None) != written(path):
+            del loaded[path]
+            sys.modules.pop(module.__name__, None)
+        return load(path)
+
+
+def written(path):
+    """When a file was written, in microseconds, or None: then loading it says why."""
+    try:
+        return os.stat(path).st_mtime_ns // 1000
+    except OSError:
+        return None
+
+
 def execute(path):
     module = types.ModuleType(module_name(path))
     try:
         with io.open_code(path) as file:
-            written = os.fstat(file.fileno()).st_mtime_ns
+            moment = os.fstat(file.fileno()).st_mtime_ns
             source = file.read()
     except Exception as error:
         raise LoadFailure("Could not read source file '%s'." % path) from error
@@ -38,7 +56,7 @@ def execute(path):
     except Exception as error:
         raise LoadFailure("Failed to parse Python script file '%s'." % path) from error
     module.__file__ = path
-    module.__mtime__ = written // 1000
+    module.__mtime__ = moment // 1000
     sys.modules[module.__name__] = module
     try:
         exec(code, module.__dict__)
@@ -69,7 +87,7 @@ def describe(error, script):
         titles = ["Exception occurred processing WSGI script '%s'." % script]
     try:
         where = error.__traceback__
-        while where is not None and where.tb_frame.f_code.co_filename == __file__:
+        while where is not None and where.tb_frame.f_code.co_filename.startswith('<wsgid '):
             where = where.tb_next
         text = ''.join(traceback.format_exception(type(error), error, where))
     except Exception:

@@ -1,16 +1,17 @@
 //! Exchanges, as either side hears them from the other.
 
 use crate::Named;
-use crate::messages::{framed, request_head, response_head};
+use crate::messages::{framed, hook_head, request_head, response_head};
 use std::slice;
 use wsgid_fuzz::input::Seed;
 use wsgid_proto::Message;
 use wsgid_proto::frame::Kind;
+use wsgid_proto::hook::{Ask, Verdict};
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log};
 
 pub fn seeds() -> Vec<Named> {
-    [relays(), connections(), bodies()].concat()
+    [relays(), hooks(), connections(), bodies()].concat()
 }
 
 /// How the client's body ends, as the target numbers it.
@@ -40,6 +41,7 @@ fn relays() -> Vec<Named> {
     let pulls = |after: &[Vec<u8>]| [vec![wanted.clone(); 4], after.to_vec()].concat();
     let whole = [log.clone(), head.clone(), chunk.clone(), chunk.clone(), end.clone()];
     let answer = [head.clone(), chunk.clone(), end.clone()];
+    let asks = [Ask::ServerMetrics.frame(), head.clone(), Ask::IsHttps.frame(), end.clone()];
     let files = [head.clone(), file.clone(), chunk.clone(), file.clone(), end.clone()];
     vec![
         ("relay", "whole", relay(LAST, 9, 0, 0, &whole)),
@@ -59,8 +61,35 @@ fn relays() -> Vec<Named> {
         ("relay", "abort-at-once", relay(LAST, 9, 0, 0, slice::from_ref(&abort))),
         ("relay", "abort-midway", relay(LAST, 9, 0, 0, &[head.clone(), chunk.clone(), abort])),
         ("relay", "torn", relay(LAST, 9, 0, 0, &[head.clone(), chunk[..7].to_vec()])),
+        ("relay", "asks", relay(LAST, 9, 0, 0, &asks)),
         ("relay", "two-heads", relay(LAST, 9, 0, 0, &[head.clone(), head])),
         ("relay", "no-head", relay(LAST, 9, 0, 0, &[chunk, end])),
+    ]
+}
+
+/// A worker's words about a hook, by its place among the hooks.
+fn hook(place: u8, metrics: u8, words: &[Vec<u8>]) -> Vec<u8> {
+    Seed::default().number(place).number(0).number(metrics).rest(words.concat()).finish()
+}
+
+fn hooks() -> Vec<Named> {
+    let log = Log { level: Level::Warning, text: "careful".into(), site: None }.frame();
+    let asks =
+        [Ask::IsHttps.frame(), Ask::ServerMetrics.frame(), Ask::SslVariable("SSL_CIPHER".into()).frame()];
+    let abort = Abort { cause: AbortCause::Verdict, detail: "it answered 1".into() }.frame();
+    let granted = Verdict::Granted.frame();
+    let asked = [&[log], &asks[..], slice::from_ref(&granted)].concat();
+    let user = Verdict::User("ann".into()).frame();
+    vec![
+        ("hook", "granted", hook(0, 0, slice::from_ref(&granted))),
+        ("hook", "asks-first", hook(0, 1, &asked)),
+        ("hook", "user", hook(1, 0, slice::from_ref(&user))),
+        ("hook", "verdict-of-another", hook(3, 0, slice::from_ref(&granted))),
+        ("hook", "groups", hook(3, 0, &[Verdict::Groups(vec!["staff".into()]).frame()])),
+        ("hook", "route", hook(4, 0, &[Verdict::Route(Default::default()).frame()])),
+        ("hook", "abort-then-granted", hook(0, 0, &[abort, granted.clone()])),
+        ("hook", "torn", hook(0, 0, &[granted[..granted.len() - 1].to_vec()])),
+        ("hook", "end-then-granted", hook(0, 0, &[framed(Kind::End, b""), granted])),
     ]
 }
 
@@ -93,6 +122,7 @@ fn connections() -> Vec<Named> {
         ("connection", "eager", connection(&[(0, ALL)], &[eager])),
         ("connection", "torn-part", connection(&[(0, ALL)], &[large.clone(), part[..8].to_vec()])),
         ("connection", "out-of-turn", connection(&[(0, ALL)], &[large.clone(), large])),
+        ("connection", "hook", connection(&[], &[hook_head()])),
         ("connection", "no-head", connection(&[], &[part])),
         ("connection", "nothing", connection(&[], &[])),
     ]

@@ -9,6 +9,7 @@ use wsgid_proto::control::{
     ReloadGroup, Status, WorkerStatus,
 };
 use wsgid_proto::frame::{self, Kind};
+use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
 use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
@@ -33,7 +34,17 @@ pub fn request_head(body: &[u8], body_complete: bool) -> Vec<u8> {
         https: true,
         handler: b"wsgi-script",
         script_written: 1_600_000_000_000_000,
+        hook: None,
     };
+    writer.finish(&fields).expect("a small head")
+}
+
+/// The head of a question to a script.
+pub fn hook_head() -> Vec<u8> {
+    let mut writer = HeadWriter::new(Vec::new());
+    writer.variable(b"REQUEST_METHOD", b"GET");
+    let hook: (Hook, &[&[u8]]) = (Hook::Password, &[b"ann", b"secret"]);
+    let fields = HeadFields { script: b"/srv/auth.py", hook: Some(hook), ..HeadFields::default() };
     writer.finish(&fields).expect("a small head")
 }
 
@@ -77,6 +88,7 @@ pub fn seeds() -> Vec<Named> {
         ("frame", "not-frames", Seed::default().number(5).rest("GET / HTTP/1.1\r\n").finish()),
         ("request_head", "whole", payload),
         ("request_head", "callable-twice", twice),
+        ("request_head", "hook", hook_head()[frame::HEADER..].to_vec()),
         ("request_head", "unknown-fields", unknown),
         ("response_head", "whole", answer),
         ("response_head", "no-reason", response_head(404, b"")),
@@ -102,6 +114,12 @@ fn exchange() -> Vec<Payload> {
         seed("log", &Log { level: Level::Warning, text: "careful".into(), site: None }),
         seed("file", &File { offset: 10, length: 1 << 40 }),
         seed("abort", &Abort { cause: AbortCause::Application, detail: "it raised".into() }),
+        seed("ask", &Ask::SslVariable("SSL_CLIENT_S_DN".into())),
+        seed("answer", &Answer { value: Some("CN=ann".into()) }),
+        seed("verdict-granted", &Verdict::Granted),
+        seed("verdict-user", &Verdict::User("ann".into())),
+        seed("verdict-groups", &Verdict::Groups(vec!["staff".into(), "admin".into()])),
+        seed("verdict-route", &Verdict::Route(Route { callable: Some("app".into()), ..Route::default() })),
     ]
 }
 

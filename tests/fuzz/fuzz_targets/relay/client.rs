@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use wsgid_fuzz::input::Input;
 use wsgid_fuzz::socket::FarEnd;
 use wsgid_proto::expand;
-use wsgid_proto::frame::{self, Kind};
+use wsgid_proto::frame::{self, Frame, Kind};
+use wsgid_proto::hook::{Answer, Ask};
 use wsgid_proto::response::{CallSite, Level, valid_name, valid_reason, valid_value};
 use wsgid_proto::{Message, bounds, request::BodyError};
 
@@ -121,14 +122,15 @@ impl Client {
         let Some(worker) = &self.worker else { return };
         let mut told = BytesMut::from(&worker.told[..]);
         for (kind, length) in &self.due {
-            let frame = frame::take(&mut told).expect("the module speaks frames").expect("each part is sent");
+            let frame = next_told(&mut told).expect("each part is sent");
             assert_eq!(frame.kind, *kind);
             match kind {
                 Kind::BodyError => drop(BodyError::from_frame(frame).expect("a message")),
+                Kind::Answer => assert_eq!(Answer::from_frame(frame).expect("a message"), known()),
                 _ => assert_eq!(frame.payload, vec![b'x'; *length]),
             }
         }
-        assert!(told.is_empty());
+        assert!(next_told(&mut told).is_none() && told.is_empty());
     }
 
     fn stay(&self) {
@@ -145,6 +147,22 @@ impl Client {
     fn listen(&mut self) {
         if let Some(worker) = &mut self.worker {
             worker.listen();
+        }
+    }
+}
+
+/// What httpd answers, where it is asked.
+fn known() -> Answer {
+    Answer { value: Some("known".into()) }
+}
+
+/// The next frame that httpd had a part in: what a worker may not know it is told without asking httpd.
+fn next_told(told: &mut BytesMut) -> Option<Frame> {
+    let unknown = Answer::default().encode();
+    loop {
+        let frame = frame::take(told).expect("the module speaks frames")?;
+        if frame.kind != Kind::Answer || frame.payload != unknown {
+            return Some(frame);
         }
     }
 }
@@ -178,6 +196,12 @@ impl Door for Client {
 
     fn divert(&mut self) -> i32 {
         0
+    }
+
+    fn answer(&mut self, _: &Ask) -> Option<Bytes> {
+        self.listen();
+        self.due.push((Kind::Answer, 0));
+        known().value
     }
 
     fn note(&mut self, number: &str) {
