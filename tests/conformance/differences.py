@@ -166,6 +166,22 @@ DIFFERENCES = [
         "whoever waits is answered when the time is over, or at once when too many wait.",
         (HTTP_1_1,),
     ),
+    # --- Access control and dispatch ---------------------------------------------------------------
+    Difference(
+        ("password-nul",),
+        "cuts the name of a user off at NUL, and lets in whoever that makes.",
+        "what can't be the name of a user is an error.",
+    ),
+    Difference(
+        ("groups-torn",),
+        "goes by the groups it has got where their list fails midway.",
+        "what fails lets nobody in.",
+    ),
+    Difference(
+        ("dispatch-broken",),
+        "serves the request as configured where a dispatch script does not load.",
+        "it may have been meant to go elsewhere: an error closes, as in scripts of access control.",
+    ),
     # --- Logs --------------------------------------------------------------------------------------
     Difference(
         ("log-long", "log-nul"),

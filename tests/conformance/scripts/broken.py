@@ -1,0 +1,3 @@
+"""A script that can't be asked anything."""
+
+raise RuntimeError("broken on purpose")
