@@ -5,7 +5,7 @@ use wsgid_tests::check::findings;
 use wsgid_tests::httpd::configtest;
 use wsgid_tests::stage::repository;
 use wsgid_tests::venv::venv;
-use wsgid_tests::{Mpm, Plan, Stack};
+use wsgid_tests::{Mpm, Plan, Request, Stack};
 
 fn directory() -> PathBuf {
     repository().join("apache-conf/examples")
@@ -19,11 +19,13 @@ fn plan(text: &str) -> Plan {
         .replace("<Directory /srv>", "<Directory @ROOT@/srv>")
         .replace("/var/log/apache2/", "@ROOT@/logs/")
         .replace("*:80>", "127.0.0.1:@PORT@>");
-    let mut plan = Stack::on(Mpm::Event).config(&moved);
+    let mut plan = Stack::on(Mpm::Event).module("authn_core").module("auth_basic").config(&moved);
     for word in text.split_whitespace().filter(|word| word.starts_with("/srv/")) {
         let place = word.strip_prefix('/').unwrap().trim_end_matches('>');
         if place.ends_with(".wsgi") || place.ends_with(".py") {
-            plan = plan.file(place, &hello);
+            // A file that is shipped along, or else the application that is.
+            let shipped = std::fs::read(directory().join(Path::new(place).file_name().unwrap()));
+            plan = plan.file(place, shipped.unwrap_or(hello.clone()));
         } else if place.ends_with('/') {
             plan = plan.file(&format!("{place}hello.wsgi"), &hello);
         }
@@ -99,12 +101,29 @@ macro_rules! examples {
 }
 
 examples! {
+    access_control: "access-control.conf";
     django: "django.conf";
     minimal: "minimal.conf";
     process_group: "process-group.conf";
     script_directory: "script-directory.conf";
     service_script: "service-script.conf";
     two_users: "two-users.conf";
+}
+
+#[test]
+fn the_private_part_is_for_the_staff() {
+    let text = std::fs::read_to_string(directory().join("access-control.conf")).unwrap();
+    let stack = plan(&text).run();
+    stack.get("/private").expect(401);
+    for (who, credentials, status) in [
+        ("ann:correct horse", "YW5uOmNvcnJlY3QgaG9yc2U=", 200),
+        ("ann:incorrect horse", "YW5uOmluY29ycmVjdCBob3JzZQ==", 401),
+        ("bob:battery staple", "Ym9iOmJhdHRlcnkgc3RhcGxl", 401),
+        ("eve:", "ZXZlOg==", 401),
+    ] {
+        let request = Request::get("/private").header("Authorization", &format!("Basic {credentials}"));
+        assert_eq!(stack.ask(&request).status, status, "{who}");
+    }
 }
 
 /// What wsgid.conf offers in comments is good configuration, too.
