@@ -385,7 +385,9 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "home" => group.home = path(),
         "lang" => group.lang = Some(text()),
         "locale" => group.locale = Some(text()),
-        "python-home" => group.python_home = path(),
+        // As PYTHONHOME has it, the directory of what depends on the machine may follow; no virtual
+        // environment has a colon in its own.
+        "python-home" => group.python_home = split_paths(value).into_iter().next(),
         "python-path" => group.python_path = split_paths(value),
         "python-eggs" => group.python_eggs = path(),
         "python-optimize" => group.python_optimize = checked.number as u32,

@@ -100,6 +100,14 @@ fn warnings_add_up_and_other_options_are_what_was_said_last() {
 }
 
 #[test]
+fn a_home_is_one_directory_even_where_two_are_written() {
+    for (written, home) in [("/opt/python", "/opt/python"), ("/opt/python:/opt/python-amd64", "/opt/python")]
+    {
+        assert_eq!(one("python-home", written).0.unwrap().python_home.unwrap(), home);
+    }
+}
+
+#[test]
 fn an_overlay_comes_before_directories_and_in_place_of_the_rest() {
     let base = [("python-path", "/a:/b"), ("switch-interval", "1"), ("threads", "0")];
     let mut group = parse("site", &base).0.unwrap();
