@@ -240,6 +240,7 @@ fn of_cause(cause: AbortCause) -> &'static Message {
         AbortCause::Application | AbortCause::Body => message::EXCEPTION,
         AbortCause::Exit => message::EXIT,
         AbortCause::Short => message::SHORT,
+        AbortCause::Timeout => message::TIMED_OUT,
         AbortCause::Script => message::SCRIPT_FAILED,
         AbortCause::Callable => message::NO_CALLABLE,
         // The others are hooks' alone.

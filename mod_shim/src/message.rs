@@ -211,6 +211,8 @@ messages! {
     DISPATCH_VERDICT = 8021, 500;
     /// The process group runs service scripts.
     SERVICE_GROUP = 8040, 500;
+    /// The application ended with `mod_wsgi.RequestTimeout`.
+    TIMED_OUT = 8060, 504 @ Info;
 }
 
 #[cfg(test)]

@@ -268,6 +268,8 @@ pub enum AbortCause {
     Item = 9,
     /// A hook's answer is empty where it may not be.
     Empty = 10,
+    /// `mod_wsgi.RequestTimeout` came out of the application.
+    Timeout = 11,
 }
 
 impl From<&Abort> for wire::Abort {
@@ -290,6 +292,7 @@ impl TryFrom<wire::Abort> for Abort {
             8 => AbortCause::Verdict,
             9 => AbortCause::Item,
             10 => AbortCause::Empty,
+            11 => AbortCause::Timeout,
             other => return Err(format!("has the unknown cause {other}")),
         };
         Ok(Self { cause, detail: abort.detail })
@@ -397,7 +400,9 @@ mod tests {
     #[test]
     fn every_cause_of_an_abort_survives() {
         use AbortCause::*;
-        for cause in [Application, Script, Callable, Body, Internal, Exit, Short, Verdict, Item, Empty] {
+        for cause in
+            [Application, Script, Callable, Body, Internal, Exit, Short, Verdict, Item, Empty, Timeout]
+        {
             let abort = Abort { cause, detail: "gave up".into() };
             assert_eq!(Abort::decode(abort.encode().into()).unwrap(), abort);
         }

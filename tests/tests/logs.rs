@@ -160,6 +160,13 @@ fn a_stream_ends_with_its_request() {
     assert!(!stack.log("error").contains("too late"));
 }
 
+#[test]
+fn that_a_script_is_loaded_is_told() {
+    let stack = Stack::on(Mpm::Event).app("hello").run();
+    stack.get("/").expect(200);
+    stack.logged("wsgid", &["INFO", "Loading WSGI script '", "/hello.wsgi'."]);
+}
+
 /// The thread that waits for the body has the connection, and is not there in the child.
 #[test]
 fn a_forked_child_waits_for_no_stream_of_the_request() {

@@ -60,6 +60,11 @@ pub(crate) fn hooks<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>>
     HOOKS.get(py)
 }
 
+/// `mod_wsgi` and `apache`.
+pub(crate) fn modules<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
+    MODULES.get(py)
+}
+
 /// `wsgi.file_wrapper`.
 pub(crate) fn files<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyModule>> {
     FILES.get(py)

@@ -165,6 +165,14 @@ fn failed(
     let kind = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let unreadable =
         error.is_instance_of::<PyOSError>(py) && scene.is_some_and(|scene| scene.input.get().has_failed());
+    let timed_out = python::modules(py)
+        .and_then(|modules| modules.getattr(intern!(py, "RequestTimeout")))
+        .is_ok_and(|class| error.matches(py, class).unwrap_or(false));
+    if timed_out {
+        tell(py, talk, error, script, scene);
+        let detail = "Request interrupted by RequestTimeout; thread recovered.";
+        return Ending::Aborted(AbortCause::Timeout, detail.into());
+    }
     log_exception(py, talk, error, &script.path);
     tell(py, talk, error, script, scene);
     let cause = match error {

@@ -201,3 +201,15 @@ row(
     protocols=ONE,
     group="silent",
 )(holding)
+
+
+@row(
+    "mod_wsgi.RequestTimeout is a 504, and no traceback",
+    MAP,
+    (get(), failed("Request interrupted by RequestTimeout; thread recovered.", status=504)),
+)
+def raised_timeout(environ, start_response):
+    import mod_wsgi
+
+    start_response("200 OK", [("X-Leaked", "yes")])
+    raise mod_wsgi.RequestTimeout("nobody is told this")

@@ -8,9 +8,14 @@ import threading
 import traceback
 import types
 
+import _wsgid
+
 # One for all scripts, as in mod_wsgi: two that import each other's packages can't meet half-way.
 loading = threading.RLock()
 loaded = {}
+
+# Of Apache's log levels, which are syslog's.
+INFO = 6
 
 
 class LoadFailure(Exception):
@@ -44,6 +49,7 @@ def written(path):
 
 
 def execute(path):
+    _wsgid.record(INFO, "Loading WSGI script '%s'." % path, '', 0)
     module = types.ModuleType(module_name(path))
     try:
         with io.open_code(path) as file:
