@@ -1,10 +1,9 @@
-//! Rules of the house, read from cargo's metadata, the built files and the manual.
+//! Rules of the house, read from cargo's metadata and the built files.
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
-use wsgid_proto::options::{Force, RULES};
 use wsgid_tests::stage::{module, repository, root, staged};
 
 fn metadata() -> Metadata {
@@ -86,29 +85,6 @@ fn the_extension_shows_python_one_name() {
     assert_eq!(names, ["PyInit__wsgid"]);
 }
 
-/// The options that mod_wsgid(5) lists under a heading.
-fn listed(heading: &str) -> BTreeSet<String> {
-    let manual = std::fs::read_to_string(repository().join("packaging/man/mod_wsgid.5")).unwrap();
-    let section = manual.split(".Ss ").find(|section| section.starts_with(heading)).unwrap();
-    let items = section.lines().filter_map(|line| line.strip_prefix(".It Cm "));
-    items.map(|item| item.split(' ').next().unwrap().to_string()).collect()
-}
-
-#[test]
-fn the_manual_says_which_options_are_in_force() {
-    type Wanted = fn(Force) -> bool;
-    let headings: [(&str, Wanted); 3] = [
-        ("Options in force", |force| force == Force::Full),
-        ("Options not in force yet", |force| force == Force::NotYet),
-        ("Options with nothing to do here", |force| matches!(force, Force::Moot(_))),
-    ];
-    for (heading, wanted) in headings {
-        let rules = RULES.iter().filter(|rule| wanted(rule.force));
-        let expected: BTreeSet<String> = rules.map(|rule| rule.name.to_string()).collect();
-        assert_eq!(listed(heading), expected, "{heading}");
-    }
-}
-
 #[test]
 fn the_staged_tree_is_whole() {
     for name in [
@@ -133,33 +109,5 @@ fn the_staged_tree_is_whole() {
             output(staged(program).to_str().unwrap(), &[], Path::new("--help")).contains("Usage"),
             "{program}"
         );
-    }
-}
-
-/// What a program's `--help` lists is in its manual page, and the other way round.
-#[test]
-fn the_manual_knows_every_option_of_the_programs() {
-    for (program, commands, page) in [
-        ("usr/sbin/wsgid", &["run", "serve"][..], "wsgid.8"),
-        ("usr/bin/wsgictl", &["status", "reload", "check"][..], "wsgictl.1"),
-    ] {
-        let mut offered = BTreeSet::new();
-        for command in commands {
-            let help = output(staged(program).to_str().unwrap(), &[command], Path::new("--help"));
-            let words = help.lines().filter_map(|line| line.trim_start().split("--").nth(1));
-            let names =
-                words.map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap());
-            offered.extend(names.map(String::from));
-        }
-        offered.remove("help");
-        let manual = std::fs::read_to_string(repository().join("packaging/man").join(page)).unwrap();
-        let body = manual.split(".Sh DESCRIPTION").nth(1).unwrap();
-        let flags = body
-            .lines()
-            .filter(|line| line.starts_with(".It Fl "))
-            .flat_map(|line| line.split("Fl -").skip(1));
-        let described: BTreeSet<String> =
-            flags.map(|flag| flag.split(' ').next().unwrap().to_string()).collect();
-        assert_eq!(described, offered, "{page}");
     }
 }
