@@ -12,9 +12,7 @@
  *   end
  */
 #include "wsgid.h"
-#include "ap_mpm.h"
 #include "http_main.h"
-#include "unixd.h"
 #include "util_cfgtree.h"
 
 #define DEFINE "DUMP_WSGI"
@@ -47,13 +45,10 @@ static void fact(apr_file_t *out, apr_pool_t *p, const char *name, const char *v
 
 static void facts(apr_file_t *out, apr_pool_t *p)
 {
-    fact(out, p, "version", WSGID_COMPONENT);
     fact(out, p, "server-root", ap_server_root);
     fact(out, p, "control-socket", wsgid_control_socket());
-    fact(out, p, "effective-uid", apr_psprintf(p, "%lu", (unsigned long)geteuid()));
     fact(out, p, "web-uid", apr_psprintf(p, "%lu", (unsigned long)wsgid_web_uid()));
     fact(out, p, "web-gid", apr_psprintf(p, "%lu", (unsigned long)wsgid_web_gid()));
-    fact(out, p, "mpm", ap_show_mpm());
 }
 
 static const char *contexts(int where)

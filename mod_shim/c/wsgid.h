@@ -40,7 +40,7 @@ APLOG_USE_MODULE(wsgi);
 
 #define WSGID_HANDLER "wsgi-script"
 #define WSGID_UNSET (-1)
-/* What the Server header and wsgictl are told. */
+/* What the Server header is told. */
 #define WSGID_COMPONENT "mod_wsgid/0.1"
 
 /* A script of access control or dispatch. */

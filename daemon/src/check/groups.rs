@@ -26,7 +26,8 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
             named.push(naming.name);
         }
     }
-    if named.iter().all(|name| settled(name).is_some()) {
+    let by_script = case.site.everything().iter().any(|each| each.is("WSGIDispatchScript"));
+    if !by_script && named.iter().all(|name| settled(name).is_some()) {
         let unused = case.site.groups.iter().filter(|group| !named.contains(&group.name));
         findings.extend(unused.map(never_used));
     }
@@ -93,7 +94,7 @@ fn never_used(group: &Group<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::assert_found;
+    use super::super::case::fixture::assert_found;
     use super::super::probe::fixture::Few;
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
             WSGIImportScript /srv/x.py process-group=one application-group=%{GLOBAL}
             </VirtualHost>";
         assert_found(
-            &Few::new(),
+            &Few::new().file("/srv/x.py"),
             text,
             &[("13: Error", "ServerName one.example, by its declaration at /etc/site.conf:4")],
         );
@@ -134,5 +135,7 @@ mod tests {
         assert_found(&Few::new(), "WSGIDaemonProcess site", &[("1: Warning", "nothing names it")]);
         let by_request = "WSGIDaemonProcess site\nWSGIProcessGroup %{ENV:GROUP}";
         assert_found(&Few::new(), by_request, &[]);
+        let by_script = "WSGIDaemonProcess site\nWSGIDispatchScript /srv/dispatch.py";
+        assert_found(&Few::new().file("/srv/dispatch.py"), by_script, &[]);
     }
 }

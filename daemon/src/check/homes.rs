@@ -122,7 +122,7 @@ fn directory_findings(case: &Case<'_>, group: &Group<'_>, who: &Walker) -> Vec<F
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::assert_found;
+    use super::super::case::fixture::assert_found;
     use super::super::probe::fixture::Few;
 
     const BEGUN: &str = "WSGIPassAuthorization Off\nWSGIDaemonProcess g user=bob";
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_another_root() {
         let text = format!("{BEGUN} chroot=/jail python-home=/opt/none\nWSGIProcessGroup g");
-        let found = super::super::fixture::found(&Few::new(), &text);
+        let found = super::super::case::fixture::found(&Few::new(), &text);
         assert!(found.iter().all(|line| !line.contains("Error")), "{found:?}");
     }
 }

@@ -25,7 +25,7 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::assert_found;
+    use super::super::case::fixture::assert_found;
     use super::super::probe::fixture::Few;
 
     #[test]

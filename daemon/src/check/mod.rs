@@ -6,13 +6,16 @@
 //! Nothing of a user's is executed, and where httpd would have to be asked what it does, nothing is said.
 //!
 //! * [`ask`], [`dump`], [`words`]: the configuration, from httpd
+//! * [`case`]: every check on one configuration
 //! * [`site`], [`sections`]: as servers, groups and applications; which sections apply to one
-//! * [`groups`], [`routing`], [`idle`]: what is said of process groups, of applications, and in vain
+//! * [`groups`], [`routing`], [`membership`]: process groups, applications, and which run in which
+//! * [`idle`]: what is said in vain
 //! * [`homes`], [`python`]: what groups need to start; [`scripts`], [`grants`]: what an application needs
 //! * [`files`], [`way`], [`probe`]: how somebody else would get to a file
 //! * [`finding`]: what it comes to
 
 mod ask;
+mod case;
 mod dump;
 mod files;
 mod finding;
@@ -20,6 +23,7 @@ mod grants;
 mod groups;
 mod homes;
 mod idle;
+mod membership;
 mod probe;
 mod python;
 mod routing;
@@ -31,22 +35,19 @@ mod words;
 
 use crate::configuration::accounts::Unreadable;
 use crate::configuration::identity;
-use crate::configuration::{Accounts, Privilege, SystemAccounts};
+use crate::configuration::{Privilege, SystemAccounts};
 use crate::installation::Installation;
 use crate::serve::python::in_path;
 use ask::{Inquiry, NotRun, Said};
+use case::Case;
 use clap::{Args, ValueEnum};
 use dump::Dump;
 use finding::{Finding, Grade};
-use probe::{Machine, Probe};
-use site::{Group, Site};
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use probe::Machine;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use way::Walker;
 
 /// Arguments of `wsgictl check`.
 #[derive(Debug, Clone, Args)]
@@ -179,139 +180,18 @@ fn of_machine(dump: &Dump) -> Result<Vec<Finding>, Unreadable> {
         true => Privilege::Root { allow_root: true },
         false => Privilege::Own(identity::own(&accounts)?),
     };
-    findings(dump, &Machine, &accounts, privilege)
-}
-
-/// What every check looks at.
-struct Case<'a> {
-    site: Site<'a>,
-    probe: &'a dyn Probe,
-    accounts: &'a dyn Accounts,
-    privilege: Privilege,
-    /// The web server's user.
-    web: Walker,
-    web_gid: u32,
-    unseen: RefCell<BTreeSet<PathBuf>>,
-}
-
-impl Case<'_> {
-    /// As whom a group's workers go about; `None` where that can't be found out, and where they see another
-    /// file system.
-    fn walker(&self, group: &Group<'_>) -> Option<Walker> {
-        if group.written.iter().any(|(key, _)| key == "chroot") {
-            return None;
-        }
-        let web = (self.web.uid, self.web_gid);
-        let (found, _) = identity::resolve(&group.options, web, &self.privilege, self.accounts).ok()?;
-        Some(Walker { name: found.name, uid: found.uid, groups: found.groups })
-    }
-
-    /// For the note on what could not be looked at.
-    fn not_seen(&self, path: PathBuf) {
-        self.unseen.borrow_mut().insert(path);
-    }
-}
-
-/// Every check, on what is given.
-fn findings(
-    dump: &Dump,
-    probe: &dyn Probe,
-    accounts: &dyn Accounts,
-    privilege: Privilege,
-) -> Result<Vec<Finding>, Unreadable> {
-    let fact = |name| dump.number(name).unwrap_or(u32::MAX);
-    let (uid, gid) = (fact("web-uid"), fact("web-gid"));
-    let account = accounts.user_of(uid)?;
-    let web = Walker {
-        groups: account.as_ref().map_or(Ok(vec![gid]), |account| accounts.groups_of(&account.name, gid))?,
-        name: account.map_or_else(|| format!("#{uid}"), |account| account.name),
-        uid,
-    };
-    let case = Case {
-        site: Site::new(dump),
-        probe,
-        accounts,
-        privilege,
-        web,
-        web_gid: gid,
-        unseen: RefCell::default(),
-    };
-    let mut findings =
-        [groups::check(&case), routing::check(&case), idle::check(&case), homes::check(&case)].concat();
-    findings.extend(daemon(&case));
-    findings.extend(unseen(&case));
-    Ok(findings)
-}
-
-fn daemon(case: &Case<'_>) -> Option<Finding> {
-    let socket = Path::new(case.site.dump.facts.get("control-socket")?);
-    let error = case.probe.listens(socket).err()?;
-    if error.kind() == std::io::ErrorKind::PermissionDenied {
-        case.not_seen(socket.into());
-        return None;
-    }
-    let what = format!("The daemon does not listen at {}: {error}.", socket.display());
-    let mend = "Start wsgid before httpd; or name its socket with WSGIDaemonSocket.";
-    let line = case.site.main().all("WSGIDaemonSocket").last();
-    Some(match line {
-        Some(directive) => Finding::new(Grade::Note, &directive.place, what, mend),
-        None => Finding::general(Grade::Note, what, mend),
-    })
-}
-
-fn unseen(case: &Case<'_>) -> Option<Finding> {
-    let unseen = case.unseen.borrow();
-    let shown: Vec<String> = unseen.iter().take(3).map(|path| path.display().to_string()).collect();
-    let further = if unseen.len() > shown.len() { " and others" } else { "" };
-    let what = format!("Not looked at, for lack of permission: {}{further}.", shown.join(", "));
-    (!unseen.is_empty()).then(|| Finding::general(Grade::Note, what, "Run wsgictl check as root."))
-}
-
-/// What the checks find in a configuration, for their tests.
-#[cfg(test)]
-mod fixture {
-    use super::*;
-    use crate::configuration::accounts::fixture::Few as FewUsers;
-
-    /// As `line: grade: sentence`.
-    pub fn found(probe: &dyn Probe, text: &str) -> Vec<String> {
-        let mut dump = site::fixture::dump(text);
-        dump.facts.insert("control-socket".into(), "/run/wsgid/control.sock".into());
-        dump.commands.push(dump::Command {
-            name: "WSGISocketPrefix".into(),
-            no_effect: "has nothing to do here: WSGIDaemonSocket names the daemon's socket".into(),
-        });
-        let root = Privilege::Root { allow_root: true };
-        let findings = findings(&dump, probe, &FewUsers, root).unwrap();
-        let shown = |finding: &Finding| {
-            let line = finding.place.as_ref().map_or(0, |place| place.line);
-            format!("{line}: {:?}: {}", finding.grade, finding.what)
-        };
-        finding::in_order(findings).iter().map(shown).collect()
-    }
-
-    /// Exactly these, in this order, each by its beginning and by what it must contain.
-    #[track_caller]
-    pub fn assert_found(probe: &dyn Probe, text: &str, expected: &[(&str, &str)]) {
-        let found = found(probe, text);
-        assert_eq!(found.len(), expected.len(), "{found:#?}");
-        for (finding, (beginning, part)) in found.iter().zip(expected) {
-            assert!(
-                finding.starts_with(beginning) && finding.contains(part),
-                "{beginning} {part}: {found:#?}"
-            );
-        }
-    }
+    case::findings(dump, &Machine, &accounts, privilege)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fixture::assert_found;
-    use super::probe::fixture::Few;
-
+    /// Debian's httpd can't do without the environment that its script brings.
     #[test]
-    fn a_daemon_that_does_not_listen() {
-        let silent = Few::new().without_daemon();
-        assert_found(&silent, "WSGIDaemonSocket /run/wsgid/control.sock", &[("1: Note", "does not listen")]);
+    fn a_script_in_front_of_httpd_is_asked_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let [script, httpd] = ["apache2ctl", "httpd"].map(|name| dir.path().join(name));
+        std::fs::copy("/bin/true", &httpd).unwrap();
+        std::fs::copy("/bin/true", &script).unwrap();
+        assert_eq!(super::program(dir.path().as_os_str()), Some(script));
     }
 }

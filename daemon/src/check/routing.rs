@@ -1,17 +1,17 @@
-//! Applications: which group each runs in, which URLs reach it, and what it will miss.
+//! Applications: which URLs reach each, and what it will miss.
 
 use super::Case;
 use super::dump::{Directive, Place};
 use super::finding::{Finding, Grade};
-use super::groups::unusable;
+use super::membership::Membership;
 use super::scripts;
 use super::sections::{self, Layer, Value, value};
-use super::site::{Alias, Server, settled};
-use super::way::Walker;
+use super::site::{Alias, Server};
 use super::words;
 
 /// All findings on applications.
 pub fn check(case: &Case<'_>) -> Vec<Finding> {
+    let everything = case.site.everything();
     let mut findings = Vec::new();
     let mut blind: Vec<Place> = Vec::new();
     for server in &case.site.servers {
@@ -21,7 +21,7 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
         for alias in &case.site.aliases(server) {
             let layers = sections::for_alias(&case.site, server, alias, scripts::is_directory(case, alias));
             let group = Membership::of(case, server, alias, &layers);
-            findings.extend(group.findings(case, server, alias));
+            findings.extend(group.findings(case, server, alias, &layers));
             let user = group.walker(case, server);
             findings.extend(scripts::check(case, alias, user.as_ref(), &layers, &access_file));
             if says_nothing_of_authorization(case, server, alias, &layers) {
@@ -29,106 +29,13 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
             }
         }
     }
+    for each in &everything {
+        findings.extend(scripts::named(case, each));
+        findings.extend(group_by_host(each));
+    }
     findings.extend(blind.into_iter().min().map(|place| authorization(&place)));
-    let everything = case.site.everything();
-    findings.extend(everything.iter().filter_map(|each| group_by_host(each)));
     findings.extend(without_exec_cgi(&everything));
     findings
-}
-
-/// Which process group an application runs in.
-enum Membership {
-    /// This one, as somebody wrote here.
-    Written(String, Place),
-    /// The implicit one, because nobody wrote anything.
-    Default,
-    /// Requests decide.
-    Open,
-}
-
-impl Membership {
-    fn of<'a>(case: &Case<'a>, server: &Server<'a>, alias: &Alias<'a>, layers: &[Layer<'a>]) -> Self {
-        let said =
-            match (alias.option("process-group"), value(&case.site, server, layers, "WSGIProcessGroup")) {
-                (Some(name), _) => (name.to_string(), alias.directive),
-                (None, Value::By(directive)) => (directive.first_word(), directive),
-                (None, Value::Unset) => return Self::Default,
-                (None, Value::Open) => return Self::Open,
-            };
-        settled(&said.0).map_or(Self::Open, |name| Self::Written(name.into(), said.1.place.clone()))
-    }
-
-    fn findings(&self, case: &Case<'_>, server: &Server<'_>, alias: &Alias<'_>) -> Vec<Finding> {
-        let restrict = case.site.setting(server, "WSGIRestrictEmbedded");
-        let restricted = restrict.filter(|directive| directive.first_word().eq_ignore_ascii_case("on"));
-        let groups: Vec<&str> = case
-            .site
-            .usable(server)
-            .filter(|group| !group.is_service())
-            .map(|group| group.name.as_str())
-            .collect();
-        let found = match self {
-            Self::Open => None,
-            Self::Written(name, place) if !name.is_empty() => {
-                unusable(case, server, name, place).or_else(|| service(case, name, alias))
-            }
-            _ if restricted.is_some() => restricted.map(|directive| refused(alias, directive)),
-            Self::Default if !groups.is_empty() => Some(implicit(case, alias, &groups)),
-            _ => None,
-        };
-        found.into_iter().collect()
-    }
-
-    /// As whom the application runs, where that is known.
-    fn walker(&self, case: &Case<'_>, server: &Server<'_>) -> Option<Walker> {
-        match self {
-            Self::Open => None,
-            Self::Written(name, _) if !name.is_empty() => case
-                .site
-                .usable(server)
-                .find(|group| group.name == *name)
-                .and_then(|group| case.walker(group)),
-            _ => Some(case.web.clone()),
-        }
-    }
-}
-
-fn service(case: &Case<'_>, name: &str, alias: &Alias<'_>) -> Option<Finding> {
-    let group = case.site.groups.iter().find(|group| group.name == name && group.is_service())?;
-    let what = format!(
-        "Requests for {} go to process group '{name}', which has threads=0 at {}:{} and so none for requests.",
-        alias.location, group.directive.place.file, group.directive.place.line
-    );
-    let mend = "Give the application a group with threads, and keep this one for its WSGIImportScript.";
-    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
-}
-
-fn refused(alias: &Alias<'_>, by: &Directive) -> Finding {
-    let what = format!(
-        "{} runs in no declared process group, and WSGIRestrictEmbedded at {}:{} has such requests answered 500.",
-        alias.location, by.place.file, by.place.line
-    );
-    Finding::new(
-        Grade::Error,
-        &alias.directive.place,
-        what,
-        "Add process-group= with the name of a declared group.",
-    )
-}
-
-fn implicit(case: &Case<'_>, alias: &Alias<'_>, groups: &[&str]) -> Finding {
-    let what = format!(
-        "{} runs in the implicit process group, as user {}, although there is a declared one ({}).",
-        alias.location,
-        case.web.name,
-        groups.join(", ")
-    );
-    let mend = format!(
-        "Add process-group={} to the line; or process-group=%{{GLOBAL}} if this is meant. WSGIRestrictEmbedded On keeps \
-         applications from getting there by mistake.",
-        groups[0]
-    );
-    Finding::new(Grade::Warning, &alias.directive.place, what, mend)
 }
 
 /// The first alias that matches is taken, so a shorter one must not stand before a longer.
@@ -213,7 +120,7 @@ fn without_exec_cgi(everything: &[&Directive]) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::assert_found;
+    use super::super::case::fixture::assert_found;
     use super::super::probe::fixture::Few;
 
     const SAID: &str = "WSGIPassAuthorization Off\n";
@@ -237,52 +144,6 @@ mod tests {
             let expected = [("3: Error", "at /etc/site.conf:2 covers it")];
             assert_found(&scripts(), &text, if hidden { &expected } else { &[] });
         }
-    }
-
-    #[test]
-    fn an_application_in_the_implicit_group_by_mistake() {
-        let begun = format!("{SAID}WSGIDaemonProcess g\nWSGIScriptAlias /a /srv/a.wsgi process-group=g\n");
-        let text = format!("{begun}WSGIScriptAlias /b /srv/b.wsgi");
-        assert_found(
-            &scripts(),
-            &text,
-            &[("4: Warning", "/b runs in the implicit process group, as user web")],
-        );
-        assert_found(&scripts(), &format!("{text} process-group=%{{GLOBAL}}"), &[]);
-        let by_section = format!("{text}\n<Directory /srv>\nWSGIProcessGroup g\n</Directory>");
-        assert_found(&scripts(), &by_section, &[]);
-        let refused = format!("{text}\nWSGIRestrictEmbedded On");
-        assert_found(&scripts(), &refused, &[("4: Error", "WSGIRestrictEmbedded at /etc/site.conf:5")]);
-        // Where nothing is declared, nothing else could have been meant.
-        assert_found(&scripts(), &format!("{SAID}WSGIScriptAlias / /srv/a.wsgi"), &[]);
-    }
-
-    #[test]
-    fn requests_for_a_service() {
-        let text =
-            format!("{SAID}WSGIDaemonProcess g threads=0\nWSGIScriptAlias / /srv/a.wsgi process-group=g");
-        let found = super::super::fixture::found(&scripts(), &text);
-        assert!(
-            found.iter().any(|line| line.starts_with("3: Error: Requests for / go to process group 'g'")),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn an_inherited_group_that_belongs_elsewhere() {
-        let text = "
-            WSGIPassAuthorization Off
-            WSGIProcessGroup one
-            <VirtualHost *:80>
-            ServerName one.example
-            WSGIDaemonProcess one
-            WSGIScriptAlias / /srv/a.wsgi
-            </VirtualHost>
-            <VirtualHost *:80>
-            ServerName two.example
-            WSGIScriptAlias / /srv/b.wsgi
-            </VirtualHost>";
-        assert_found(&scripts(), text, &[("3: Error", "this one is two.example")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The script of an alias: is it there, may httpd find it, may the worker read it, is anybody let in?
+//! Scripts: are they there, may httpd find them, may the worker read them, is anybody let in?
 
 use super::Case;
 use super::dump::Directive;
@@ -9,12 +9,13 @@ use super::probe::Kind;
 use super::sections::{Layer, Value};
 use super::site::Alias;
 use super::way::{End, Need, Walker, way};
+use super::words;
 use std::path::Path;
 
 /// Is the target a directory of scripts? Where it can't be seen, its last letter has to do.
 pub fn is_directory(case: &Case<'_>, alias: &Alias<'_>) -> bool {
     let Some(path) = &alias.target else { return false };
-    match way(case.probe, &case.web, path, Need::Nothing) {
+    match way(case.probe, &case.finder, path, Need::Nothing) {
         End::There(_, kind) => kind == Kind::Directory,
         _ => path.to_str().is_some_and(|path| path.ends_with('/')),
     }
@@ -34,12 +35,36 @@ pub fn check(
         true => ([Need::Execute; 2], path),
         false => ([Need::Nothing, Need::Read], path.parent().unwrap_or(path)),
     };
-    let by_web = way_finding(case, line, "The web server does not get to", &case.web, path, needs[0]);
+    let by_web = way_finding(case, line, "The web server does not get to", &case.finder, path, needs[0]);
     let missing = by_web.as_ref().is_some_and(|finding| finding.what.contains("there is no"));
     let by_user = user
         .filter(|_| !missing)
         .and_then(|user| way_finding(case, line, "The application does not get to", user, path, needs[1]));
     [by_web, by_user, denial(case, alias, layers, directory, access_file)].into_iter().flatten().collect()
+}
+
+/// Directives that name a script, each with the place of the path among its words.
+const NAMING: &[(&str, usize)] = &[
+    ("WSGIImportScript", 0),
+    ("WSGIHandlerScript", 1),
+    ("WSGIAccessScript", 0),
+    ("WSGIAuthUserScript", 0),
+    ("WSGIAuthGroupScript", 0),
+    ("WSGIDispatchScript", 0),
+];
+
+/// A script that no URL leads to: is it there for whoever loads it?
+pub fn named(case: &Case<'_>, directive: &Directive) -> Option<Finding> {
+    let (_, at) = NAMING.iter().find(|(name, _)| directive.is(name))?;
+    let path = case.site.absolute(directive.words().get(*at)?);
+    let options = words::options(&directive.args, at + 1);
+    let group = options.iter().find(|(key, _)| key == "process-group").map(|(_, value)| value.as_str());
+    let user = match (group, *at) {
+        (None | Some("%{GLOBAL}"), 0) => case.web.clone(), // scripts of access control run in the implicit group
+        (name, _) => case.walker(case.site.groups.iter().find(|group| name == Some(&group.name))?)?,
+    };
+    let begun = format!("{} can't be loaded from", directive.name);
+    way_finding(case, (&directive.place, Grade::Error), &begun, &user, &path, Need::Read)
 }
 
 /// `directory` is where the script stands.
@@ -72,7 +97,7 @@ fn denial(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::assert_found;
+    use super::super::case::fixture::assert_found;
     use super::super::probe::fixture::Few;
 
     const BEGUN: &str = "WSGIPassAuthorization Off\nWSGIDaemonProcess g user=bob";
@@ -92,6 +117,7 @@ mod tests {
         assert_found(&home(0o700), &text, &expected);
         assert_found(&home(0o711), &text, &[]);
         assert_found(&home(0o700).acl("/home/bob"), &text, &[]);
+        assert_found(&home(0o700), &format!("{text}\nAssignUserID bob bob"), &[]);
     }
 
     #[test]
@@ -110,6 +136,22 @@ mod tests {
         assert_found(&Few::new(), &text, &[("3: Error", "there is no /home.")]);
         let pattern = "WSGIPassAuthorization Off\nWSGIScriptAliasMatch ^/(.*) /home/$1/app.wsgi";
         assert_found(&Few::new(), pattern, &[]);
+    }
+
+    #[test]
+    fn scripts_that_no_url_leads_to() {
+        let import = "WSGIImportScript /home/bob/site/app.wsgi application-group=%{GLOBAL} process-group=";
+        let text = format!("WSGIDaemonProcess g user=bob\n{import}g\n{import}%{{GLOBAL}}");
+        let denied = "WSGIImportScript can't be loaded from /home/bob/site/app.wsgi: user web is denied";
+        assert_found(&home(0o700), &text, &[("3: Error", denied)]);
+        let handler = "WSGIDaemonProcess g user=bob\nWSGIHandlerScript my-handler /srv/h.py process-group=g";
+        assert_found(
+            &Few::new(),
+            handler,
+            &[("2: Error", "WSGIHandlerScript can't be loaded from /srv/h.py")],
+        );
+        let access = "<Location />\nWSGIAccessScript /home/bob/site/app.wsgi\n</Location>";
+        assert_found(&home(0o711), access, &[("2: Error", "user web is denied at /home/bob/site/app.wsgi")]);
     }
 
     #[test]
