@@ -58,7 +58,7 @@ pub enum End {
     Missing(PathBuf),
     /// At a link to a name that does not exist.
     Dangling { link: PathBuf, to: PathBuf },
-    /// Somewhere that we can't judge: links in a circle, permissions beyond the mode.
+    /// Somewhere that we can't judge: links in a circle, a file on the way, permissions beyond the mode.
     Unsure,
     /// Where those who check may not look.
     Unseen(PathBuf),
@@ -82,6 +82,9 @@ pub fn way(probe: &dyn Probe, who: &Walker, path: &Path, need: Need) -> End {
             Ok(here) => here,
             Err(error) => return not_seen(at, &error, through),
         };
+        if here.kind != Kind::Directory {
+            return End::Unsure; // what follows is path info to httpd
+        }
         if !who.may(&here, Need::Execute) {
             return closed(probe, at, here);
         }
@@ -212,5 +215,6 @@ mod tests {
         let tree = Few::new().file("/home/ann/x").forbid("/home/ann");
         assert_eq!(to(&tree, "/home/ann/x", Need::Read), End::Unseen("/home/ann/x".into()));
         assert_eq!(to(&tree, "/nowhere/x", Need::Read), End::Missing("/nowhere".into()));
+        assert_eq!(to(&Few::new().file("/srv/x"), "/srv/x/more", Need::Read), End::Unsure);
     }
 }
