@@ -30,7 +30,26 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
         let grade = if case.site.groups.is_empty() { Grade::Error } else { Grade::Warning };
         findings.extend(found.map(|found| Finding { grade, ..found }));
     }
+    findings.extend(path_of_the_implicit_group(case));
     findings
+}
+
+/// Whoever moves an application into a group of its own may forget what it had before.
+fn path_of_the_implicit_group(case: &Case<'_>) -> Option<Finding> {
+    let directive = case.site.main().all("WSGIPythonPath").last()?;
+    let without: Vec<&str> = case
+        .site
+        .groups
+        .iter()
+        .filter(|group| group.options.python_path.is_empty() && group.options.home.is_none())
+        .map(|group| group.name.as_str())
+        .collect();
+    let what = format!(
+        "WSGIPythonPath is for the implicit process group alone; declared groups don't inherit it ({}).",
+        without.join(", ")
+    );
+    let mend = "Give those groups a python-path= if their applications need the directories.";
+    (!without.is_empty()).then(|| Finding::new(Grade::Note, &directive.place, what, mend))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -150,6 +169,19 @@ mod tests {
         ];
         assert_found(&good(), &text(options), &expected);
     }
+    #[test]
+    fn a_path_that_groups_do_not_inherit() {
+        let text =
+            |option: &str| format!("WSGIPythonPath /srv\nWSGIDaemonProcess g {option}\nWSGIProcessGroup g");
+        let here = Few::new().dir("/srv", 0o755, 0);
+        assert_found(
+            &here,
+            &text(""),
+            &[("1: Note: WSGIPythonPath is for the implicit process group", "(g)")],
+        );
+        assert_found(&here, &text("python-path=/srv"), &[]);
+    }
+
     #[test]
     fn nothing_is_said_of_another_root() {
         let text = format!("{BEGUN} chroot=/jail python-home=/opt/none\nWSGIProcessGroup g");
