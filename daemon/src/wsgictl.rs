@@ -65,11 +65,12 @@ enum NoAnswer {
 /// The program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let named = cli.socket.is_some() || cli.runtime_dir != Path::new(RUNTIME_DIRECTORY);
     let socket = cli.socket.unwrap_or_else(|| cli.runtime_dir.join(SOCKET));
     let text = match cli.command {
         Command::Status => ask(&socket, &StatusQuery {}).map(|status| table(&status)),
         Command::Reload { group } => reload(&socket, group),
-        Command::Check(arguments) => return check::main(&arguments),
+        Command::Check(arguments) => return check::main(&arguments, named),
     };
     match text {
         Ok(text) => {

@@ -111,17 +111,21 @@ fn groups_that_are_not_declared_foreign_or_never_named() {
         .and_nothing_else(1);
 }
 
+/// An ordinary user is told, too, that httpd may have been denied something.
 #[test]
 fn httpds_own_complaint_has_its_line_and_advice() {
-    let checked = check(
-        "WSGIDaemonProcess site\n<VirtualHost *:443>\nWSGIDaemonProcess site threads=5\n</VirtualHost>",
-    );
-    let checked =
-        checked.expect("error", "WSGIDaemonProcess site threads=5", "Name duplicates previous WSGI daemon");
-    assert_eq!((checked.findings.len(), checked.status), (0, Some(1)));
-    let checked = check("WSGIDaemonProcess site user=nosuchuser");
-    let checked = checked.expect("error", "user=nosuchuser", "There is no user 'nosuchuser'");
-    assert_eq!((checked.findings.len(), checked.status), (0, Some(1)));
+    for (text, line, complaint) in [
+        (
+            "WSGIDaemonProcess site\n<VirtualHost *:443>\nWSGIDaemonProcess site threads=5\n</VirtualHost>",
+            "WSGIDaemonProcess site threads=5",
+            "Name duplicates previous WSGI daemon",
+        ),
+        ("WSGIDaemonProcess site user=nosuchuser", "user=nosuchuser", "There is no user 'nosuchuser'"),
+    ] {
+        let checked = check(text).expect("error", line, complaint);
+        assert_eq!(checked.status, Some(1));
+        assert_eq!(checked.findings.len(), usize::from(!getuid().is_root()), "{:#?}", checked.findings);
+    }
 }
 
 #[test]
@@ -144,6 +148,10 @@ fn requests_that_go_astray() {
         .expect("error", "AddHandler", "ExecCGI is on nowhere");
     // Whether threads=0 is in force is another matter.
     assert!(checked.findings.iter().all(|each| each["grade"] != "error"), "{:#?}", checked.findings);
+    check("WSGIDaemonProcess site\nWSGIRestrictProcess site\nWSGIScriptAlias / @APPS@/hello.wsgi process-group=%{GLOBAL}")
+        .expect("error", "WSGIScriptAlias /", "which WSGIRestrictProcess at")
+        .expect("warning", "WSGIDaemonProcess site", "nothing names it")
+        .and_nothing_else(1);
     check("WSGIRestrictEmbedded On\nWSGIScriptAlias / @APPS@/hello.wsgi")
         .expect("error", "WSGIScriptAlias /", "WSGIRestrictEmbedded at")
         .and_nothing_else(1);
@@ -167,6 +175,20 @@ fn scripts_that_nobody_gets() {
     Checked::in_place(plan.lay_out(), &[])
         .expect("error", "/missing", "apps/missing.wsgi")
         .expect("error", "/denied", "client denied by server configuration")
+        .and_nothing_else(1);
+}
+
+#[test]
+fn scripts_that_no_url_leads_to() {
+    let text = "
+        WSGIDaemonProcess site
+        WSGIImportScript @ROOT@/apps/missing.wsgi process-group=site application-group=%{GLOBAL}
+        WSGIImportScript @APPS@/hello.wsgi process-group=site application-group=%{GLOBAL}
+        WSGIHandlerScript here @APPS@/hello.wsgi process-group=site
+        WSGIHandlerScript there @APPS@/other.wsgi process-group=site";
+    check(text)
+        .expect("error", "missing.wsgi", "WSGIImportScript can't be loaded from")
+        .expect("error", "other.wsgi", "WSGIHandlerScript can't be loaded from")
         .and_nothing_else(1);
 }
 
@@ -312,4 +334,7 @@ fn what_can_not_be_checked_is_told() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/httpd can't be run"));
+    let output = wsgictl(&plan(GOOD).lay_out(), &["--socket", "/run/other.sock"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("leave --socket and --runtime-dir out"));
 }

@@ -92,6 +92,8 @@ enum Unchecked {
     NoModule(String),
     #[error("the module {} is not that of this wsgictl: it tells nothing", .0.display())]
     Silent(PathBuf),
+    #[error("check asks for the daemon that the configuration names: leave --socket and --runtime-dir out")]
+    Socket,
     #[error("{0}")]
     Accounts(#[from] Unreadable),
 }
@@ -99,9 +101,10 @@ enum Unchecked {
 const ERRORS_FOUND: u8 = 1;
 const NOT_CHECKED: u8 = 2;
 
-/// The command.
-pub fn main(arguments: &Arguments) -> ExitCode {
-    match run(arguments) {
+/// The command. `socket_named`: it was said on the command line which daemon is meant.
+pub fn main(arguments: &Arguments, socket_named: bool) -> ExitCode {
+    let result = if socket_named { Err(Unchecked::Socket) } else { run(arguments) };
+    match result {
         Ok(findings) => {
             let text = match arguments.format {
                 Format::Text => finding::text(&findings),
@@ -128,11 +131,21 @@ fn run(arguments: &Arguments) -> Result<Vec<Finding>, Unchecked> {
     let (said, mut findings) = inquire(&inquiry, arguments.module.as_deref(), installed)?;
     match said {
         Said::Told(dump) => findings.extend(of_machine(&dump)?),
-        Said::Stopped(finding) => findings.push(finding),
+        Said::Stopped(finding) => {
+            findings.push(finding);
+            findings.extend(read_without_root());
+        }
         Said::Silent => return Err(Unchecked::Silent(arguments.module.clone().unwrap_or_default())),
         Said::Failed(said) => return Err(Unchecked::Failed { program: inquiry.program, said }),
     }
     Ok(finding::in_order(findings))
+}
+
+/// httpd opens certificates and the like while it reads.
+fn read_without_root() -> Option<Finding> {
+    let what = "httpd read the configuration as you, and may have been denied what root can read.";
+    let note = || Finding::general(Grade::Note, what, "Run wsgictl check as root.");
+    (!nix::unistd::geteuid().is_root()).then(note)
 }
 
 /// On Debian httpd needs the environment that apache2ctl gives it. Fedora's apachectl takes no arguments.
