@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use wsgid_proto::options::{Force, RULES};
+use wsgid_proto::options::{Force, ProcessGroup, RULES};
 use wsgid_tests::check::dump;
 use wsgid_tests::httpd::configtest;
 use wsgid_tests::stage::{repository, staged};
@@ -124,6 +124,27 @@ fn the_manual_says_which_options_are_in_force() {
         let rules = RULES.iter().filter(|rule| wanted(rule.force));
         let expected: BTreeSet<String> = rules.map(|rule| rule.name.to_string()).collect();
         assert_eq!(listed(heading), expected, "{heading}");
+    }
+}
+
+#[test]
+fn the_manual_has_the_defaults() {
+    let group = ProcessGroup::named("");
+    let manual = page("mod_wsgid.5");
+    for (name, number) in [
+        ("processes", group.processes.into()),
+        ("threads", group.threads.into()),
+        ("shutdown-timeout", group.shutdown_timeout.into()),
+        ("connect-timeout", group.connect_timeout.into()),
+        ("queue-size", group.queue_size.into()),
+        ("request-buffer-size", group.request_buffer_size),
+        ("request-spool-size", group.request_spool_size),
+        ("response-buffer-size", group.response_buffer_size),
+        ("response-spool-size", group.response_spool_size),
+        ("listen-backlog", group.listen_backlog.into()),
+    ] {
+        let item = manual.split("\n.It Cm ").find(|item| item.starts_with(&format!("{name} "))).unwrap();
+        assert!(item.contains(&format!("\n{number} by default")), "{name} is {number} by default: {item}");
     }
 }
 
