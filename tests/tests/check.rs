@@ -192,6 +192,13 @@ fn scripts_that_no_url_leads_to() {
         .and_nothing_else(1);
 }
 
+#[test]
+fn scripts_that_belong_to_somebody_else() {
+    check("WSGIDaemonProcess site script-user=games\nWSGIScriptAlias / @APPS@/hello.wsgi process-group=site")
+        .expect("error", "WSGIScriptAlias", "process group 'site' has script-user=games, and")
+        .and_nothing_else(1);
+}
+
 /// What `check` says of the client that is denied is what happens.
 #[test]
 fn who_is_denied_is_denied() {

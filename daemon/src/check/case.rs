@@ -40,6 +40,22 @@ impl Case<'_> {
         Some(Walker { name: found.name, uid: found.uid, groups: found.groups })
     }
 
+    /// A user's number, by name or as `#uid`.
+    pub fn uid_of(&self, name: &str) -> Option<u32> {
+        match name.strip_prefix('#') {
+            Some(number) => number.parse().ok(),
+            None => Some(self.accounts.user(name).ok()??.uid),
+        }
+    }
+
+    /// A group's.
+    pub fn gid_of(&self, name: &str) -> Option<u32> {
+        match name.strip_prefix('#') {
+            Some(number) => number.parse().ok(),
+            None => self.accounts.group(name).ok()?,
+        }
+    }
+
     /// For the note on what could not be looked at.
     pub fn not_seen(&self, path: PathBuf) {
         self.unseen.borrow_mut().insert(path);
@@ -63,13 +79,12 @@ pub fn findings(
     };
     let site = Site::new(dump);
     let itk = site.everything().iter().any(|each| each.is("AssignUserID") || each.is("AssignUserIDExpr"));
-    let root = Walker { name: "root".into(), uid: 0, groups: vec![0] };
     let case = Case {
         site,
         probe,
         accounts,
         privilege,
-        finder: if itk { root } else { web.clone() },
+        finder: if itk { Walker::root() } else { web.clone() },
         web,
         web_gid: gid,
         unseen: RefCell::default(),

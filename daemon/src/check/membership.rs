@@ -4,8 +4,9 @@ use super::Case;
 use super::dump::{Directive, Place};
 use super::finding::{Finding, Grade};
 use super::groups::unusable;
+use super::owner;
 use super::sections::{Layer, Value, value};
-use super::site::{Alias, Server, settled};
+use super::site::{Alias, Group, Server, settled};
 use super::way::Walker;
 
 /// Which process group an application runs in.
@@ -57,7 +58,8 @@ impl Membership {
             _ => None,
         };
         let among = self.name().and_then(|name| not_among(case, server, alias, layers, name));
-        found.into_iter().chain(among).collect()
+        let stranger = self.group(case, server).and_then(|group| owner::check(case, alias, group));
+        found.into_iter().chain(among).chain(stranger).collect()
     }
 
     /// Empty for the implicit group.
@@ -71,15 +73,16 @@ impl Membership {
 
     /// As whom the application runs, where that is known.
     pub fn walker(&self, case: &Case<'_>, server: &Server<'_>) -> Option<Walker> {
-        match self {
-            Self::Open => None,
-            Self::Written(name, _) if !name.is_empty() => case
-                .site
-                .usable(server)
-                .find(|group| group.name == *name)
-                .and_then(|group| case.walker(group)),
-            _ => Some(case.web.clone()),
+        match self.name()? {
+            "" => Some(case.web.clone()),
+            _ => case.walker(self.group(case, server)?),
         }
+    }
+
+    /// The declared group, where it is one that may be used.
+    fn group<'c>(&self, case: &'c Case<'_>, server: &Server<'_>) -> Option<&'c Group<'c>> {
+        let name = self.name()?;
+        case.site.usable(server).find(|group| group.name == name)
     }
 }
 

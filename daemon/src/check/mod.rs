@@ -10,7 +10,8 @@
 //! * [`site`], [`sections`]: as servers, groups and applications; which sections apply to one
 //! * [`groups`], [`routing`], [`membership`]: process groups, applications, and which run in which
 //! * [`idle`]: what is said in vain
-//! * [`homes`], [`python`]: what groups need to start; [`scripts`], [`grants`]: what an application needs
+//! * [`homes`], [`python`]: what groups need to start
+//! * [`scripts`], [`grants`], [`owner`]: what an application needs
 //! * [`files`], [`way`], [`probe`]: how somebody else would get to a file
 //! * [`finding`]: what it comes to
 
@@ -24,6 +25,7 @@ mod groups;
 mod homes;
 mod idle;
 mod membership;
+mod owner;
 mod probe;
 mod python;
 mod routing;
