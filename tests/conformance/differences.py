@@ -182,7 +182,24 @@ DIFFERENCES = [
         "serves the request as configured where a dispatch script does not load.",
         "it may have been meant to go elsewhere: an error closes, as in scripts of access control.",
     ),
+    # --- The module mod_wsgi -----------------------------------------------------------------------
+    Difference(
+        ("request-ids",),
+        "has no mod_wsgi.connection_id unless httpd has logged something of the connection.",
+        "httpd makes the id when it is asked to.",
+        (HTTP_1_1,),
+    ),
+    Difference(
+        ("module-spec",),
+        "is a module without a __spec__, on which importlib.util.find_spec() raises ValueError.",
+        "that is how applications ask whether the module is there.",
+    ),
     # --- Logs --------------------------------------------------------------------------------------
+    Difference(
+        ("events-callback-raises",),
+        "logs what a subscriber raised in the main server's log.",
+        "it happened in a request, whose log has it.",
+    ),
     Difference(
         ("log-long", "log-nul"),
         "cuts a line off near 8 KiB and at NUL.",

@@ -14,7 +14,8 @@
 //! watch     what is told and counted of it, for who asks        meter, metrics, tally, processor
 //! ```
 //!
-//! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `status`, `tally`. All that is unsafe: `sys`.
+//! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `meter`, `processor`, `status`,
+//! `tally`. All that is unsafe: `sys`.
 //! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
 //! with the GIL held, and nobody touches Python with a lock held.
 

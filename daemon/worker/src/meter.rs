@@ -34,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) starts: [u64; 4],
     /// When the application was done.
     pub(crate) finish: u64,
-    /// Of the response; 0 if there is none.
+    /// Of the response.
     pub(crate) status: u16,
 }
 

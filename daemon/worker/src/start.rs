@@ -67,7 +67,8 @@ impl StartResponse {
     /// For one request; `head_only` if its method is HEAD.
     pub(crate) fn new(talk: Arc<Talk>, head_only: bool) -> Self {
         let length = Length::new(200, head_only);
-        let answer = Answer { head: None, status: 0, sent: false, length };
+        // One that never begins is answered with a 500.
+        let answer = Answer { head: None, status: 500, sent: false, length };
         Self { talk, answer: Mutex::new(answer), facts: OnceLock::new() }
     }
 
@@ -76,7 +77,7 @@ impl StartResponse {
         let _ = self.facts.set(facts);
     }
 
-    /// The status that was set last; 0 if none was.
+    /// The status that was set last, or what the web server answers without one.
     pub(crate) fn status(&self) -> u16 {
         locked(&self.answer).status
     }

@@ -205,9 +205,8 @@ impl Interval {
         };
         add(&mut self.input, &meter.input);
         add(&mut self.output, &meter.output);
-        // One that never began to answer is answered with a 500.
-        let class = if outcome.status == 0 { 5 } else { outcome.status / 100 };
-        if let Some(count) = usize::from(class).checked_sub(1).and_then(|at| self.statuses.get_mut(at)) {
+        let class = usize::from(outcome.status / 100);
+        if let Some(count) = class.checked_sub(1).and_then(|at| self.statuses.get_mut(at)) {
             *count += 1;
         }
     }
@@ -253,7 +252,7 @@ mod tests {
     fn a_sample_is_split_into_its_phases() {
         let start = Instant::now();
         let mut tally = Tally::new(1, start);
-        for (status, last) in [(0, 1_500), (204, 9_000)] {
+        for (status, last) in [(500, 1_500), (204, 9_000)] {
             let meter = Meter::default();
             meter.input.add(10, Duration::from_micros(7));
             meter.gil.add(0, Duration::from_micros(3));

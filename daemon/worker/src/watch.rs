@@ -75,7 +75,7 @@ impl Watch {
         python::events(py)?.call_method1(intern!(py, "request_exception"), (facts, error)).map(drop)
     }
 
-    /// The application is done. `status` is 0 if it began no response.
+    /// The application is done, with this status.
     pub(crate) fn finished(&self, py: Python<'_>, status: u16) -> PyResult<()> {
         let outcome = Outcome { starts: self.starts, finish: environ::micros_now(), status };
         let Some(meter) = self.talk.meter().filter(|_| !worker::forked()) else { return Ok(()) };

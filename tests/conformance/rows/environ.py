@@ -400,7 +400,6 @@ TYPES = {
     "mod_wsgi.listener_port": "str",
     "mod_wsgi.server_pid": "str",
     "mod_wsgi.request_id": "str",
-    "mod_wsgi.connection_id": "str",
     "mod_wsgi.thread_id": "int",
     "mod_wsgi.request_start": "float",
     "mod_wsgi.queue_start": "float",

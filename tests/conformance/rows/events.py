@@ -315,10 +315,10 @@ def exception_values(event):
 
 told(
     "events-status-none",
-    "a request without a response has the status 0",
+    "a request without a response has the status that httpd answers it with",
     heard("events-status-none"),
     lambda events: payload(events, "request_finished")["status"],
-    0,
+    500,
     answer=fail,
     expect=failed("the application fails on purpose"),
 )

@@ -41,7 +41,8 @@ def local_redirect_post(environ, start_response):
 
 @row("what others lead to, and by whom", "compat 4.1", (get(), Expect(json=[None, None])))
 def landing_of_user(environ, start_response):
-    return report(start_response, [environ.get("REDIRECT_REMOTE_USER"), environ.get("REDIRECT_QUERY_STRING")])
+    query = environ.get("REDIRECT_QUERY_STRING") or None
+    return report(start_response, [environ.get("REDIRECT_REMOTE_USER"), query])
 
 
 @row(

@@ -113,7 +113,9 @@ def import_script(environ, start_response):
     return report(start_response, any(getattr(module, "conformance_imported", False) for module in modules))
 
 
-@row("Python has been started with the server's filters for warnings", "compat 1.4", (get(), Expect(json=True)))
+@row(
+    "Python has been started with the server's filters for warnings", "compat 1.4", (get(), Expect(json=True))
+)
 def warnings_filter(environ, start_response):
     return report(start_response, "ignore:conformance" in sys.warnoptions)
 
