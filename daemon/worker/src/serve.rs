@@ -54,7 +54,10 @@ fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Opt
         }));
         match step {
             Ok(Wait::Request(request)) => {
-                metrics::begin(thread);
+                // Access control and the like are parts of a request, and none of their own.
+                if request.head.hook.is_none() {
+                    metrics::begin(thread);
+                }
                 return Some(*request);
             }
             Ok(Wait::Leave) => return None,

@@ -140,20 +140,18 @@ impl Tally {
         }
     }
 
-    /// It has served it. A request that began before the recording is counted and no more.
+    /// It has served it. One whose beginning was not told is none of these: it came before the recording.
     pub(crate) fn end(&mut self, number: u32, cpu: Duration, meter: Option<&Meter>, now: Instant) {
         self.pass(now);
+        let Some(thread) = self.thread(number) else { return };
+        let Some(present) = thread.present.take() else { return };
+        thread.served += 1;
+        thread.lap.completed += 1;
+        thread.lap.busy += now.saturating_duration_since(present.uncounted);
+        thread.lap.cpu += cpu.saturating_sub(present.cpu);
+        thread.lap.longest = thread.lap.longest.max(now.saturating_duration_since(present.begun));
+        self.active -= 1;
         self.interval.completed += 1;
-        if let Some(thread) = self.thread(number) {
-            thread.served += 1;
-            thread.lap.completed += 1;
-            if let Some(present) = thread.present.take() {
-                thread.lap.busy += now.saturating_duration_since(present.uncounted);
-                thread.lap.cpu += cpu.saturating_sub(present.cpu);
-                thread.lap.longest = thread.lap.longest.max(now.saturating_duration_since(present.begun));
-                self.active -= 1;
-            }
-        }
         if let Some((meter, outcome)) = meter.and_then(|meter| Some((meter, meter.outcome.get()?))) {
             self.interval.add(meter, outcome);
         }
@@ -272,11 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_from_before_the_recording_is_counted() {
+    fn a_request_from_before_the_recording_is_not_counted() {
         let start = Instant::now();
         let mut tally = Tally::new(1, start);
         tally.end(1, SECOND, None, start);
         let (interval, laps) = tally.drain(start);
-        assert_eq!((interval.completed, laps[0]), (1, Lap { completed: 1, ..Lap::default() }));
+        assert_eq!((interval.completed, laps[0]), (0, Lap::default()));
     }
 }
