@@ -102,10 +102,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("There is no user", "Create that user, or name one that exists in user=."),
     ("There is no group", "Create that group, or name one that exists."),
     ("blocked from running as root", "Give the group a user= of its own, other than root."),
-    (
-        "is not supported yet",
-        "Take the line out if the site can do without it; else stay with mod_wsgi for this site.",
-    ),
     ("Invalid option to WSGI daemon process", "Correct the option's name; mod_wsgid(5) lists them all."),
     ("Invalid command 'WSGI", "Load the module: LoadModule wsgi_module with the path of mod_wsgid.so."),
     ("Cannot load", "Install that module, or take its LoadModule line out."),

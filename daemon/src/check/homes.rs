@@ -16,7 +16,7 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
     for group in &case.site.groups {
         let Some(who) = case.walker(group) else { continue };
         let own = group.options.python_home.as_ref().map(|home| text(home));
-        let inherited = fallback.map(Directive::first_word);
+        let inherited = fallback.map(first_directory);
         if let Some(home) = own.or(inherited) {
             findings.extend(home_finding(case, &group.directive.place, &group.name, &who, Path::new(&home)));
         }
@@ -24,7 +24,7 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
     }
     let inherited = case.site.groups.iter().any(|group| group.options.python_home.is_none());
     if let Some(directive) = fallback.filter(|_| !inherited) {
-        let home = PathBuf::from(directive.first_word());
+        let home = PathBuf::from(first_directory(directive));
         let found = home_finding(case, &directive.place, "", &case.web, &home);
         // Beside declared groups the implicit one may well be unused.
         let grade = if case.site.groups.is_empty() { Grade::Error } else { Grade::Warning };
@@ -50,6 +50,11 @@ fn path_of_the_implicit_group(case: &Case<'_>) -> Option<Finding> {
     );
     let mend = "Give those groups a python-path= if their applications need the directories.";
     (!without.is_empty()).then(|| Finding::new(Grade::Note, &directive.place, what, mend))
+}
+
+/// Of two with a colon between them the first counts.
+fn first_directory(directive: &Directive) -> String {
+    directive.first_word().split(':').next().unwrap_or_default().into()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -155,7 +160,11 @@ mod tests {
         let good = || Few::new().program("/venv/bin/python").dir("/root", 0o700, 0);
         let unused = [("4: Warning: The implicit group", "there is no /opt.")];
         assert_found(&good(), &with_default("python-home=/venv"), &unused);
-        assert_found(&Few::new(), "WSGIPythonHome /opt/none", &[("1: Error: The implicit group", missing)]);
+        assert_found(
+            &Few::new(),
+            "WSGIPythonHome /opt/none:/usr",
+            &[("1: Error: The implicit group", missing)],
+        );
         let gone = Few::new().dir("/usr/bin", 0o755, 0).links("/venv/bin/python", "/usr/bin/python3.8");
         let expected =
             [("2: Error", "has lost its interpreter: /venv/bin/python leads to /usr/bin/python3.8")];
