@@ -193,6 +193,23 @@ fn scripts_that_no_url_leads_to() {
 }
 
 #[test]
+fn questions_that_no_script_answers() {
+    let text = "
+        WSGIScriptAlias / @APPS@/hello.wsgi
+        <Location />
+        AuthType Basic
+        AuthName here
+        AuthBasicProvider wsgi
+        Require wsgi-group staff
+        </Location>";
+    let plan = ["auth_basic", "authn_core"].into_iter().fold(plan(text), Plan::module);
+    Checked::in_place(plan.lay_out(), &[])
+        .expect("error", "AuthBasicProvider", "no WSGIAuthUserScript names one")
+        .expect("error", "Require wsgi-group", "no WSGIAuthGroupScript names one")
+        .and_nothing_else(1);
+}
+
+#[test]
 fn scripts_that_belong_to_somebody_else() {
     check("WSGIDaemonProcess site script-user=games\nWSGIScriptAlias / @APPS@/hello.wsgi process-group=site")
         .expect("error", "WSGIScriptAlias", "process group 'site' has script-user=games, and")

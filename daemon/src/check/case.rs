@@ -5,7 +5,7 @@ use super::finding::{Finding, Grade};
 use super::probe::Probe;
 use super::site::{Group, Site};
 use super::way::Walker;
-use super::{groups, homes, idle, routing};
+use super::{groups, homes, idle, providers, routing};
 use crate::configuration::accounts::Unreadable;
 use crate::configuration::{Accounts, Privilege, identity};
 use std::cell::RefCell;
@@ -89,8 +89,14 @@ pub fn findings(
         web_gid: gid,
         unseen: RefCell::default(),
     };
-    let mut findings =
-        [groups::check(&case), routing::check(&case), idle::check(&case), homes::check(&case)].concat();
+    let mut findings = [
+        groups::check(&case),
+        routing::check(&case),
+        idle::check(&case),
+        providers::check(&case),
+        homes::check(&case),
+    ]
+    .concat();
     findings.extend(daemon(&case));
     findings.extend(unseen(&case));
     Ok(findings)

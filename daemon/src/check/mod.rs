@@ -9,7 +9,7 @@
 //! * [`case`]: every check on one configuration
 //! * [`site`], [`sections`]: as servers, groups and applications; which sections apply to one
 //! * [`groups`], [`routing`], [`membership`]: process groups, applications, and which run in which
-//! * [`idle`]: what is said in vain
+//! * [`idle`], [`providers`]: what is said in vain, and what is asked of nobody
 //! * [`homes`], [`python`]: what groups need to start
 //! * [`scripts`], [`grants`], [`owner`]: what an application needs
 //! * [`files`], [`way`], [`probe`]: how somebody else would get to a file
@@ -27,6 +27,7 @@ mod idle;
 mod membership;
 mod owner;
 mod probe;
+mod providers;
 mod python;
 mod routing;
 mod scripts;
