@@ -91,7 +91,7 @@ async fn daemon(
         descriptors: sys::descriptors::raise_limit()?,
     };
     let mut household = Household::new(Terms {
-        surroundings: Surroundings { premises: Rc::new(premises), reports },
+        surroundings: Surroundings { premises: Rc::new(premises), scores: Rc::default(), reports },
         privilege: privilege(arguments, own_uid)?,
         accounts: Box::new(SystemAccounts),
         state_directory: state_dir.clone(),

@@ -21,7 +21,7 @@ shim_text wsgid_ssl_variable(void *r_, const char *name)
     return wsgid_text(look_up(r->pool, r->server, r->connection, r, apr_pstrdup(r->pool, name)));
 }
 
-shim_scoreboard wsgid_scoreboard(void *r)
+static shim_scoreboard score_board(void)
 {
     const global_score *global = ap_exists_scoreboard_image() ? ap_get_scoreboard_global() : NULL;
     shim_scoreboard board = { .known = global != NULL };
@@ -36,7 +36,7 @@ shim_scoreboard wsgid_scoreboard(void *r)
     return board;
 }
 
-shim_process wsgid_score_process(void *r, uint32_t number)
+static shim_process score_process(uint32_t number)
 {
     const process_score *score = ap_get_scoreboard_process((int)number);
     shim_process process = { .known = score != NULL };
@@ -56,7 +56,7 @@ shim_process wsgid_score_process(void *r, uint32_t number)
         apr_cpystrn(into, from, sizeof(from));                                 \
     } while (0)
 
-shim_thread wsgid_score_thread(void *r, uint32_t process, uint32_t number)
+static shim_thread score_thread(uint32_t process, uint32_t number)
 {
     const worker_score *score = ap_get_scoreboard_worker_from_indexes((int)process, (int)number);
     shim_thread thread = { .known = score != NULL };
@@ -76,3 +76,5 @@ shim_thread wsgid_score_thread(void *r, uint32_t process, uint32_t number)
     }
     return thread;
 }
+
+const shim_scores wsgid_scores = { .board = score_board, .process = score_process, .thread = score_thread };

@@ -84,6 +84,13 @@ typedef struct {
     char vhost[SHIM_SCORE_TEXT];
 } shim_thread;
 
+/* What httpd's own processes and threads do. */
+typedef struct {
+    shim_scoreboard (*board)(void);
+    shim_process (*process)(uint32_t number);
+    shim_thread (*thread)(uint32_t process, uint32_t number);
+} shim_scores;
+
 /*
  * What Rust may ask of httpd while a request is in flight. `r` is shim_ask.r, opaque to Rust.
  * Functions that send return 0 when the client can no longer be reached.
@@ -115,9 +122,7 @@ typedef struct {
     /* mod_ssl's word for it; data is NULL where it has none. `name` ends in NUL. */
     int (*is_https)(void *r);
     shim_text (*ssl_variable)(void *r, const char *name);
-    shim_scoreboard (*scoreboard)(void *r);
-    shim_process (*process)(void *r, uint32_t number);
-    shim_thread (*thread)(void *r, uint32_t process, uint32_t number);
+    const shim_scores *scores;
 
     /* Leaves the number of a message with the request. */
     void (*note)(void *r, shim_text number);
@@ -141,6 +146,7 @@ typedef struct {
 typedef struct {
     /* One line for the main error log. */
     void (*log)(int level, const char *text, size_t length);
+    const shim_scores *scores;
 } shim_host;
 
 /* One request, as the configuration and httpd describe it. Valid during serve. */

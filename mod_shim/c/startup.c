@@ -20,7 +20,7 @@ static void host_log(int level, const char *text, size_t length)
     ap_log_error(APLOG_MARK, (level & APLOG_LEVELMASK) | how, 0, main_server, "%.*s", (int)length, text);
 }
 
-const shim_host wsgid_host = { .log = host_log };
+const shim_host wsgid_host = { .log = host_log, .scores = &wsgid_scores };
 
 static apr_status_t drop_draft(void *unused)
 {

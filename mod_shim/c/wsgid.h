@@ -187,9 +187,7 @@ int wsgid_dispatch(const wsgid_hook_script *script, shim_ask *ask);
 /* lookup.c */
 int wsgid_is_https(void *r);
 shim_text wsgid_ssl_variable(void *r, const char *name);
-shim_scoreboard wsgid_scoreboard(void *r);
-shim_process wsgid_score_process(void *r, uint32_t number);
-shim_thread wsgid_score_thread(void *r, uint32_t process, uint32_t number);
+extern const shim_scores wsgid_scores;
 
 /* environ.c */
 apr_array_header_t *wsgid_hook_variables(request_rec *r);

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
-use wsgid_proto::control::{Configured, Known, KnownReply};
+use wsgid_proto::control::{Configured, Done, Known, KnownReply, PostScores};
 use wsgid_proto::response::Level;
 use wsgid_proto::{Message, frame::Frame};
 
@@ -46,6 +46,14 @@ pub fn remind(runtime: &Runtime) -> Report {
         Ok(answer) if first || answer.refusal.is_empty() => verdict(runtime, answer),
         _ => Report::new(),
     }
+}
+
+/// Posts httpd's scoreboard where workers of groups that may see it can look it up: the parent sees all of it
+/// at any time, workers have httpd's attention only while they serve a request. Nobody waits for it, and the
+/// next comes in ten seconds.
+pub fn post_scores(runtime: &Runtime, board: Vec<u8>) {
+    let post = PostScores { instance: runtime.configuration.instance.clone(), board: board.into() };
+    let _ = converse::<Done>(&runtime.control, &post.frame(), SHORT_PATIENCE);
 }
 
 fn send_configuration(runtime: &Runtime, patience: Duration) -> io::Result<Configured> {

@@ -332,8 +332,16 @@ unsafe extern "C" fn configure(
 /// # Safety
 /// `runtime` came from `configure` and is live; `host` is as shim.h says.
 unsafe extern "C" fn remind(runtime: *const c::shim_runtime, host: *const c::shim_host) {
-    // SAFETY: the promises above.
-    fence((), || unsafe { report(host, control::remind(&*runtime.cast::<Runtime>())) });
+    fence((), || {
+        // SAFETY: the promises above.
+        let (runtime, scores) = unsafe { (&*runtime.cast::<Runtime>(), (*host).scores.as_ref()) };
+        // SAFETY: the promises above.
+        unsafe { report(host, control::remind(runtime)) };
+        if runtime.shows_scores() {
+            let board = scores.and_then(|scores| Scores(scores).board()?.encode());
+            board.into_iter().for_each(|board| control::post_scores(runtime, board));
+        }
+    });
 }
 
 /// # Safety
@@ -534,8 +542,19 @@ impl<'a> HttpdDoor<'a> {
         if reached != 0 { Ok(()) } else { Err(ClientGone) }
     }
 
-    fn scoreboard(&self) -> Option<Scoreboard> {
-        let board = call!(self.scoreboard() else return None);
+    fn copied(text: c::shim_text) -> Vec<u8> {
+        // SAFETY: the door's texts live as long as the request, and are copied at once.
+        unsafe { bytes(text) }.to_vec()
+    }
+}
+
+/// httpd's scoreboard, by C's functions, all of which C fills in.
+struct Scores<'a>(&'a c::shim_scores);
+
+impl Scores<'_> {
+    fn board(&self) -> Option<Scoreboard> {
+        // SAFETY: takes nothing, and answers with values.
+        let board = unsafe { self.0.board?() };
         let slots = u64::from(board.server_limit) * u64::from(board.thread_limit);
         (board.known != 0 && slots <= bounds::SCORES).then(|| Scoreboard {
             server_limit: board.server_limit,
@@ -548,7 +567,8 @@ impl<'a> HttpdDoor<'a> {
     }
 
     fn process(&self, number: u32, threads: u32) -> Option<ServerProcess> {
-        let process = call!(self.process(number) else return None);
+        // SAFETY: takes a number, which C checks, and answers with values.
+        let process = unsafe { self.0.process?(number) };
         (process.known != 0).then(|| ServerProcess {
             number,
             pid: process.pid,
@@ -559,7 +579,8 @@ impl<'a> HttpdDoor<'a> {
     }
 
     fn thread(&self, process: u32, number: u32) -> Option<ServerThread> {
-        let thread = call!(self.thread(process, number) else return None);
+        // SAFETY: as above.
+        let thread = unsafe { self.0.thread?(process, number) };
         (thread.known != 0).then(|| ServerThread {
             number: thread.number,
             generation: thread.generation,
@@ -573,11 +594,6 @@ impl<'a> HttpdDoor<'a> {
             request: score_text(&thread.request),
             vhost: score_text(&thread.vhost),
         })
-    }
-
-    fn copied(text: c::shim_text) -> Vec<u8> {
-        // SAFETY: the door's texts live as long as the request, and are copied at once.
-        unsafe { bytes(text) }.to_vec()
     }
 }
 
@@ -681,7 +697,11 @@ impl Door for HttpdDoor<'_> {
                 let found = call!(self.ssl_variable(name.as_ptr()) else as_text(b""));
                 (!found.data.is_null()).then(|| Self::copied(found).into())
             }
-            Asked::ServerMetrics => self.scoreboard()?.encode().map(Bytes::from),
+            Asked::ServerMetrics => {
+                // SAFETY: NULL, or C's own table, which lives as long as the module.
+                let scores = unsafe { self.door.scores.as_ref() }?;
+                Scores(scores).board()?.encode().map(Bytes::from)
+            }
         }
     }
 

@@ -89,6 +89,11 @@ impl Runtime {
         self.answered.store(true, Relaxed);
     }
 
+    /// May a group see httpd's scoreboard?
+    pub fn shows_scores(&self) -> bool {
+        self.groups.values().any(|group| group.options.server_metrics)
+    }
+
     /// A declared group.
     pub fn group(&self, name: &str) -> Option<&DeclaredGroup> {
         self.groups.get(name)

@@ -190,6 +190,16 @@ plain_message! {
 }
 
 plain_message! {
+    /// What httpd's own threads are doing, for the workers that may know. Answered by [`Done`].
+    PostScores {
+        /// As in [`Configure::instance`].
+        instance: String,
+        /// A [`crate::scoreboard::Scoreboard`], encoded; the daemon does not look into it.
+        board: Bytes,
+    }
+}
+
+plain_message! {
     /// What runs?
     StatusQuery {}
 }

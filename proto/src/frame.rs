@@ -65,6 +65,8 @@ kinds! {
     Known = 34, bounds::SMALL;
     /// Daemon → Apache parent.
     KnownReply = 35, bounds::SMALL;
+    /// Apache parent → daemon: [`crate::control::PostScores`].
+    PostScores = 36, bounds::ANSWER + bounds::SMALL;
     /// Apache child → daemon: [`crate::broker::OpenPool`].
     OpenPool = 48, bounds::SMALL;
     /// Daemon → Apache child: the board's descriptor rides on this frame.

@@ -23,6 +23,11 @@ pub const WORKER_PLAN_FD: i32 = 7;
 /// user may not go. Loaded as `/proc/self/fd/8`.
 pub const EXTENSION_FD: i32 = 8;
 
+/// Where httpd's scoreboard is posted ([`crate::scoreboard::post`]), for groups that may see it.
+pub const SCORES_FD: i32 = 9;
+/// The highest of these numbers.
+pub const LAST_FD: i32 = SCORES_FD;
+
 /// What the interpreter is given after `-c`: it loads the extension from [`EXTENSION_FD`] and leaves
 /// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the
 /// plan says where modules come from.
@@ -116,6 +121,8 @@ plain_message! {
         shutdown_seconds: u32,
         /// Watch every imported file and ask for a reload when one changes.
         watch: bool,
+        /// [`SCORES_FD`] is open.
+        server_metrics: bool,
         /// Workers of the pool, for `mod_wsgi.maximum_processes`.
         processes: u32,
         /// `sys.stdin` is an error.

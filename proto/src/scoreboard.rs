@@ -144,9 +144,43 @@ impl From<wire::ServerThread> for ServerThread {
     }
 }
 
+/// Where a scoreboard is posted for workers that have no request to ask with: a file that the daemon writes and
+/// they read, each at any time. It begins with the number of the posting, odd while it is being written, and
+/// the board's length, 8 bytes each, the lowest first.
+pub mod post {
+    use crate::bounds;
+
+    /// Bytes before the board.
+    pub const HEADER: usize = 16;
+
+    /// What stands before a board of so many bytes.
+    pub fn header(number: u64, length: usize) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        bytes[8..].copy_from_slice(&(length as u64).to_le_bytes());
+        bytes
+    }
+
+    /// The number and the length; none if nothing whole is there.
+    pub fn read_header(bytes: [u8; HEADER]) -> Option<(u64, usize)> {
+        let word =
+            |at: usize| bytes[at..at + 8].iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
+        let (number, length) = (word(0), usize::try_from(word(8)).ok()?);
+        (number != 0 && number % 2 == 0 && length <= bounds::ANSWER).then_some((number, length))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_posting_counts_when_it_is_whole() {
+        let read = |number, length| post::read_header(post::header(number, length));
+        assert_eq!(read(2, 300), Some((2, 300)));
+        assert_eq!(read(u64::MAX - 1, bounds::ANSWER), Some((u64::MAX - 1, bounds::ANSWER)));
+        assert_eq!((read(0, 0), read(3, 300), read(2, bounds::ANSWER + 1)), (None, None, None));
+    }
 
     fn example(threads: usize) -> Scoreboard {
         let thread = ServerThread {

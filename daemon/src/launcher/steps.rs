@@ -12,7 +12,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use wsgid_proto::launch::{EXTENSION_FD, LaunchPlan};
+use wsgid_proto::launch::{LAST_FD, LaunchPlan};
 
 /// Beyond the soft limit of CPU time, where SIGXCPU asks a worker to end, seconds until the hard one.
 const CPU_GRACE: u64 = 6;
@@ -177,7 +177,7 @@ fn exec(plan: &LaunchPlan) -> StepError {
     else {
         return failed("its command line or environment holds a NUL".into());
     };
-    if let Err(error) = descriptors::close_at_exec_from(EXTENSION_FD + 1) {
+    if let Err(error) = descriptors::close_at_exec_from(LAST_FD + 1) {
         return failed(format!("descriptors can't be closed: {error}"));
     }
     process::default_signals();

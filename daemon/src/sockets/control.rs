@@ -6,7 +6,7 @@ use super::wire::{Conversation, WireError};
 use crate::supervisor::{Errand, Reply};
 use tokio::sync::{mpsc, oneshot};
 use wsgid_proto::Message;
-use wsgid_proto::control::{Configure, Known, ReloadGroup, StatusQuery};
+use wsgid_proto::control::{Configure, Known, PostScores, ReloadGroup, StatusQuery};
 use wsgid_proto::frame::{Frame, Kind};
 
 /// The file's name in the runtime directory.
@@ -15,7 +15,8 @@ pub const SOCKET: &str = "control.sock";
 /// Peers are checked by who they are; the mode merely keeps others from the door.
 pub const MODE: u32 = 0o600;
 
-const PERMITTED: &[Kind] = &[Kind::Configure, Kind::Known, Kind::StatusQuery, Kind::ReloadGroup];
+const PERMITTED: &[Kind] =
+    &[Kind::Configure, Kind::Known, Kind::PostScores, Kind::StatusQuery, Kind::ReloadGroup];
 
 /// Talks until the peer leaves or errs.
 pub async fn converse(visitor: Visitor, errands: mpsc::Sender<Errand>) {
@@ -54,6 +55,11 @@ async fn answer(
         Kind::Known => {
             let instance = Known::from_frame(frame)?.instance;
             let answer = ask(errands, |reply| Errand::Known(instance, reply)).await?;
+            conversation.send(SILENCE, &answer).await
+        }
+        Kind::PostScores => {
+            let posted = PostScores::from_frame(frame)?;
+            let answer = ask(errands, |reply| Errand::Scores(posted, reply)).await?;
             conversation.send(SILENCE, &answer).await
         }
         Kind::StatusQuery => {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused};
-use wsgid_proto::control::{Configure, Configured, Done, KnownReply, Status};
+use wsgid_proto::control::{Configure, Configured, Done, KnownReply, PostScores, Status};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -26,6 +26,8 @@ pub enum Errand {
     Configure(Configure, Reply<Configured>),
     /// Is there a configuration of this instance?
     Known(String, Reply<KnownReply>),
+    /// The scoreboard of this instance.
+    Scores(PostScores, Reply<Done>),
     /// What runs?
     Status(Reply<Status>),
     /// New workers for this process group of every instance.

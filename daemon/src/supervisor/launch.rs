@@ -20,7 +20,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tokio::net::{UnixStream, unix::pipe};
-use wsgid_proto::launch::{BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, WORKER_PLAN_FD};
+use wsgid_proto::launch::{
+    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, SCORES_FD, WORKER_PLAN_FD, WorkerPlan,
+};
 use wsgid_proto::{Message, broker};
 
 /// Why no process came to be.
@@ -95,6 +97,7 @@ impl Premises {
         group: &Group,
         place: Place<'_>,
         board: BorrowedFd<'_>,
+        scores: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
         let home = group.options.python_home.as_ref().map(|home| Path::new(OsStr::from_bytes(home)));
         let search_path = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
@@ -104,14 +107,16 @@ impl Premises {
         let extension = self.extension()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);
         let launch_plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
-        let worker_plan = plan_file(c"wsgid-worker-plan", &plan::worker_plan(group, place, self.watch))?;
+        let worker_plan =
+            WorkerPlan { server_metrics: scores.is_some(), ..plan::worker_plan(group, place, self.watch) };
+        let worker_plan = plan_file(c"wsgid-worker-plan", &worker_plan)?;
         let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
         let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let board = board.try_clone_to_owned()?;
         let path = self.socket_of(place.pool, place.serial);
         let listener =
             self.listen(group, &path).map_err(|error| LaunchError::Socket { path: path.clone(), error })?;
-        let placed = vec![
+        let mut placed = vec![
             (launch_plan, PLAN_FD),
             (pair.1, CONTROL_FD),
             (listener, LISTEN_FD),
@@ -119,6 +124,7 @@ impl Premises {
             (worker_plan, WORKER_PLAN_FD),
             (extension, EXTENSION_FD),
         ];
+        placed.extend(scores.map(|scores| (scores, SCORES_FD)));
         let launched = spawn(&launcher, placed, self.descriptors, write_end).and_then(|child| {
             Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)? })
         });

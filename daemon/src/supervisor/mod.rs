@@ -23,6 +23,7 @@ pub mod output;
 pub mod plan;
 pub mod pool;
 pub mod roster;
+pub mod scores;
 pub mod worker;
 
 pub use errands::{Errand, Reply};

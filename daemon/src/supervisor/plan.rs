@@ -98,6 +98,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         shutdown_seconds: options.shutdown_timeout,
         watch,
         processes: options.processes,
+        server_metrics: false, // as long as there is no descriptor
         restrict_stdin: options.restrict_stdin,
         restrict_stdout: options.restrict_stdout,
         restrict_signal: options.restrict_signal,

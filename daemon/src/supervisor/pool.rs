@@ -6,6 +6,7 @@ use super::board::PoolBoard;
 use super::launch::Premises;
 use super::plan::Place;
 use super::roster::{Action, Roster, Stage, Stamps, Terms};
+use super::scores::Scores;
 use super::worker::{self, Hand, Name, News, Order, Report};
 use crate::configuration::Group;
 use crate::sys::process;
@@ -38,6 +39,8 @@ pub struct PoolKey {
 pub struct Surroundings {
     /// Paths and the like, for launches.
     pub premises: Rc<Premises>,
+    /// What httpd instances post.
+    pub scores: Rc<Scores>,
     /// Where workers report.
     pub reports: mpsc::Sender<Report>,
 }
@@ -265,13 +268,23 @@ impl Pool {
         }
     }
 
+    /// httpd's scoreboard, where the group may see it.
+    fn scores(&self) -> Option<OwnedFd> {
+        if !self.group.options.server_metrics {
+            return None;
+        }
+        let file = self.surroundings.scores.file_of(&self.key.instance);
+        file.inspect_err(|error| tracing::warn!(group = self.group.title(), "no server metrics: {error}"))
+            .ok()
+    }
+
     fn start(&mut self, serial: u32, slot: u32, now: Instant) -> Vec<Action> {
         self.roster.starts_with(self.stamps());
         let Self { id, key, scripts, surroundings, .. } = &*self;
         let place = Place { pool: *id, application_group: &key.application_group, scripts, slot, serial };
         let threads = self.group.options.threads;
         self.board.place(slot, serial, threads, 0); // before the worker can look
-        match surroundings.premises.launch(&self.group, place, self.board.file()) {
+        match surroundings.premises.launch(&self.group, place, self.board.file(), self.scores()) {
             Ok(launched) => {
                 let name = Name { pool: *id, serial, group: self.group.title().into() };
                 let hand = worker::attend(name, launched, surroundings.reports.clone());

@@ -11,10 +11,10 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use wsgid_proto::launch::EXTENSION_FD;
+use wsgid_proto::launch::LAST_FD;
 
 /// The highest of the promised numbers.
-const LAST: RawFd = EXTENSION_FD;
+const LAST: RawFd = LAST_FD;
 
 /// Occupies the numbers up to the last promised one, for as long as the process lives.
 pub fn reserve() -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -57,6 +57,16 @@ impl Drop for SharedWords {
         // SAFETY: the very mapping that `create` made; no slice of it outlives `self`.
         let _ = unsafe { munmap(self.start.cast(), self.count * size_of::<AtomicU64>()) };
     }
+}
+
+/// An empty memory file.
+pub fn file(name: &CStr) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?))
+}
+
+/// Another descriptor of a memory file, through which nobody can write.
+pub fn reader(file: &File) -> io::Result<OwnedFd> {
+    Ok(File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?.into())
 }
 
 /// A memory file that holds `content`, cannot be changed any more and is read from its beginning.

@@ -2,15 +2,21 @@
 //! environ of a hook, and httpd's scoreboard as `mod_wsgi.server_metrics()`.
 
 use crate::talk::{Over, Talk};
-use crate::{locked, serving, sys};
+use crate::worker::Worker;
+use crate::{serving, sys};
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use std::sync::{Arc, Mutex};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use wsgid_proto::bounds;
 use wsgid_proto::hook::Ask;
-use wsgid_proto::scoreboard::{Scoreboard, ServerProcess, ServerThread};
+use wsgid_proto::scoreboard::{Scoreboard, ServerProcess, ServerThread, post};
+
+/// To read what is posted between two writings.
+const ATTEMPTS: usize = 100;
 
 /// `mod_ssl.is_https` and `mod_ssl.var_lookup`: good until the verdict is there.
 #[pyclass(module = "mod_wsgi", name = "Auth", frozen)]
@@ -71,11 +77,8 @@ fn variable_name(name: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     Ok(Bytes::copy_from_slice(bytes))
 }
 
-/// What this worker was told last.
-static LATEST: Mutex<Option<Bytes>> = Mutex::new(None);
-
-/// httpd's scoreboard: as it is now for a thread that serves a request, for others as it was when a request
-/// asked last. None if the process group may not see it, or nobody has asked yet.
+/// httpd's scoreboard: as it is now for a thread that serves a request, for others as the Apache parent posted it
+/// last. None if the process group may not see it, or nothing has been posted yet.
 #[pyfunction]
 pub(crate) fn server_metrics(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
     let Some(bytes) = py.detach(scoreboard) else { return Ok(None) };
@@ -84,14 +87,25 @@ pub(crate) fn server_metrics(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict
 }
 
 fn scoreboard() -> Option<Bytes> {
-    let fresh = serving::served().map(|talk| talk.with(|conversation| conversation.ask(&Ask::ServerMetrics)));
-    match fresh {
-        Some(Ok(Ok(told))) => {
-            locked(&LATEST).clone_from(&told);
-            told
-        }
-        _ => locked(&LATEST).clone(),
+    let told = serving::served().map(|talk| talk.with(|conversation| conversation.ask(&Ask::ServerMetrics)));
+    match told {
+        Some(Ok(Ok(told))) => told,
+        _ => Worker::get()?.scores.as_ref().and_then(posted),
     }
+}
+
+/// What is posted. The daemon may be writing it anew meanwhile, which takes moments.
+fn posted(file: &File) -> Option<Bytes> {
+    let header = || {
+        let mut bytes = [0; post::HEADER];
+        file.read_exact_at(&mut bytes, 0).ok().and_then(|()| post::read_header(bytes))
+    };
+    (0..ATTEMPTS).find_map(|_| {
+        let before = header()?;
+        let mut board = vec![0; before.1];
+        file.read_exact_at(&mut board, post::HEADER as u64).ok()?;
+        (header() == Some(before)).then(|| board.into())
+    })
 }
 
 fn of_board<'py>(py: Python<'py>, board: &Scoreboard) -> PyResult<Bound<'py, PyDict>> {

@@ -20,6 +20,8 @@ pub(crate) struct Outfit {
     pub(crate) control: UnixStream,
     /// Where the shims connect.
     pub(crate) listener: UnixListener,
+    /// Where httpd's scoreboard is posted.
+    pub(crate) scores: Option<File>,
 }
 
 /// The launch contract was not kept; the worker cannot begin.
@@ -57,10 +59,14 @@ pub(crate) fn take_over() -> Result<Outfit, Misfit> {
         .map_err(fault(launch::WORKER_PLAN_FD, "plan"))?;
     let plan = read_plan(&bytes)?;
     let board = Board::open(board)?;
+    let scores = match plan.server_metrics {
+        true => Some(sys::adopt(launch::SCORES_FD).map_err(fault(launch::SCORES_FD, "scoreboard"))?.into()),
+        false => None,
+    };
     if board.slot(plan.slot as usize).is_none() {
         return Err(NotABoard.into());
     }
-    Ok(Outfit { plan, board, control: control.into(), listener: listener.into() })
+    Ok(Outfit { plan, board, control: control.into(), listener: listener.into(), scores })
 }
 
 fn read_plan(bytes: &[u8]) -> Result<WorkerPlan, Misfit> {

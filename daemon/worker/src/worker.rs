@@ -5,6 +5,7 @@ use crate::kept::Kept;
 use crate::outfit::Outfit;
 use crate::scripts::Scripts;
 use crate::{journal, sys};
+use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,6 +23,8 @@ pub(crate) struct Worker {
     pub(crate) control: Control,
     pub(crate) kept: Kept,
     pub(crate) scripts: Scripts,
+    /// Where httpd's scoreboard is posted, if the group may see it.
+    pub(crate) scores: Option<File>,
     board: Board<'static>,
     claim: Claim,
     begun: AtomicU64,
@@ -31,13 +34,14 @@ pub(crate) struct Worker {
 impl Worker {
     /// Makes the worker of this process; there can be only one.
     pub(crate) fn install(outfit: Outfit) -> io::Result<&'static Worker> {
-        let Outfit { plan, board, control, listener } = outfit;
+        let Outfit { plan, board, control, listener, scores } = outfit;
         let peers = [plan.web_uid, 0, nix::unistd::geteuid().as_raw()];
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
             control: Control::new(control),
             kept: Kept::new(listener, peers)?,
             scripts: Scripts::default(),
+            scores,
             begun: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             plan,

@@ -263,6 +263,13 @@ pub struct KnownReply {
     pub known: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PostScores {
+    #[prost(string, tag = "1")]
+    pub instance: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub board: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenPool {
     #[prost(string, tag = "1")]
     pub instance: ::prost::alloc::string::String,
@@ -385,6 +392,9 @@ pub struct WorkerPlan {
     pub restrict_stdout: bool,
     #[prost(bool, tag = "19")]
     pub restrict_signal: bool,
+    /// the scoreboard's descriptor is open
+    #[prost(bool, tag = "20")]
+    pub server_metrics: bool,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }

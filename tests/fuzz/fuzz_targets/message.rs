@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use wsgid_fuzz::input::Input;
 use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused};
 use wsgid_proto::control::{
-    Configure, Configured, Done, Known, KnownReply, ReloadGroup, Status, StatusQuery,
+    Configure, Configured, Done, Known, KnownReply, PostScores, ReloadGroup, Status, StatusQuery,
 };
 use wsgid_proto::frame::Kind;
 use wsgid_proto::hook::{Answer, Ask, Hook, Verdict};
@@ -37,6 +37,7 @@ fuzz_target!(|data: &[u8]| {
         Kind::Configured => drop(read::<Configured>(payload)),
         Kind::Known => drop(read::<Known>(payload)),
         Kind::KnownReply => drop(read::<KnownReply>(payload)),
+        Kind::PostScores => drop(read::<PostScores>(payload)),
         Kind::OpenPool => read(payload).iter().for_each(asked),
         Kind::PoolOpened => drop(read::<PoolOpened>(payload)),
         Kind::PoolRefused => drop(read::<PoolRefused>(payload)),

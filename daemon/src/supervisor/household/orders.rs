@@ -8,7 +8,7 @@ use crate::supervisor::worker::printable;
 use std::time::Instant;
 use wsgid_proto::bounds;
 use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
-use wsgid_proto::control::{Done, KnownReply, Status};
+use wsgid_proto::control::{Done, KnownReply, PostScores, Status};
 
 impl Household {
     /// Does an errand and answers it.
@@ -24,6 +24,9 @@ impl Household {
             }
             Errand::Known(instance, reply) => {
                 let _ = reply.send(KnownReply { known: self.instances.contains_key(&instance) });
+            }
+            Errand::Scores(posted, reply) => {
+                let _ = reply.send(self.post_scores(&posted));
             }
             Errand::Status(reply) => {
                 let _ = reply.send(self.status(now));
@@ -41,6 +44,13 @@ impl Household {
             Errand::Fate(ask, peer, reply) => {
                 let _ = reply.send(self.fate(&ask, peer));
             }
+        }
+    }
+
+    fn post_scores(&self, posted: &PostScores) -> Done {
+        match self.terms.surroundings.scores.post(&posted.instance, &posted.board) {
+            Ok(seen) => Done { affected: seen.into(), refusal: String::new() },
+            Err(error) => Done { affected: 0, refusal: error.to_string() },
         }
     }
 

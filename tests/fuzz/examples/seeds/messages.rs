@@ -5,8 +5,8 @@ use wsgid_fuzz::input::Seed;
 use wsgid_proto::Message;
 use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
 use wsgid_proto::control::{
-    Configure, Configured, Done, GroupDefinition, Known, KnownReply, Overlay, PoolStatus, Preload,
-    ReloadGroup, Status, WorkerStatus,
+    Configure, Configured, Done, GroupDefinition, Known, KnownReply, Overlay, PoolStatus, PostScores,
+    Preload, ReloadGroup, Status, WorkerStatus,
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
@@ -172,6 +172,7 @@ fn control() -> Vec<Payload> {
         seed("configured", &Configured { warnings: vec!["a group".into()], refusal: "no".into() }),
         seed("known", &Known { instance: "/run/apache2.pid".into() }),
         seed("known-reply", &KnownReply { known: true }),
+        seed("post-scores", &PostScores { instance: "/run/apache2.pid".into(), board: "board".into() }),
         seed("status", &Status { pools: vec![pool], uptime_seconds: 86_400 }),
         seed("reload-group", &ReloadGroup { process_group: "site".into() }),
         seed("done", &Done { affected: 2, refusal: String::new() }),
@@ -227,6 +228,7 @@ fn launch() -> Vec<Payload> {
         watch: true,
         processes: 2,
         restrict_signal: true,
+        server_metrics: true,
         server: server(),
         ..WorkerPlan::default()
     };
