@@ -135,7 +135,7 @@ fn recall(household: &mut Household, state_dir: &Path, pending_dir: &Path) {
     let by_instance: BTreeMap<String, Configure> =
         remembered.into_iter().chain(left).map(|configure| (configure.instance.clone(), configure)).collect();
     for configure in by_instance.into_values() {
-        household.configure(configure, Instant::now());
+        household.configure(configure);
     }
     if news {
         household.remember();
@@ -178,6 +178,9 @@ impl Daemon {
                 Some(errand) = self.errands.recv() => self.household.run(errand, Instant::now()),
                 Some(report) = self.reports.recv() => self.household.hear(report, Instant::now()),
                 () = at(deadline) => self.household.tick(Instant::now()),
+                () = tokio::task::yield_now(), if self.household.has_due() => {
+                    self.household.proceed(Instant::now());
+                }
                 _ = glance.tick(), if awaits_scripts => self.household.look_at_scripts(Instant::now()),
                 _ = self.signals.hang_up.recv() => self.household.reload_all(Instant::now()),
                 _ = self.signals.terminate.recv() => self.stop(&mut stopping),

@@ -20,6 +20,16 @@ pub enum Change {
     Preload(PoolKey, Vec<Bytes>),
 }
 
+impl Change {
+    /// Which pool.
+    pub fn key(&self) -> &PoolKey {
+        match self {
+            Change::Close(key) | Change::Replace(key) | Change::Keep(key) => key,
+            Change::Open(key, _) | Change::Preload(key, _) => key,
+        }
+    }
+}
+
 /// A pool that is there: whether it serves for a group that is the same in the new configuration.
 pub type Present<'a> = BTreeMap<&'a PoolKey, bool>;
 

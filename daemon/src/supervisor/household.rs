@@ -5,6 +5,7 @@
 //! gets a successor with a number and a board of its own. The old one serves until the successor
 //! does; then its board is closed, whoever holds it asks again, and its workers drain.
 
+mod due;
 mod orders;
 
 use super::difference::{self, Change, Present};
@@ -12,7 +13,7 @@ use super::pool::{Opening, Pool, PoolKey, Surroundings};
 use super::worker::{News, Report};
 use crate::configuration::{Accounts, Group, Instance, Privilege, accept, state};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,18 +51,20 @@ pub struct Household {
     instances: BTreeMap<String, Instance>,
     places: BTreeMap<PoolKey, Place>,
     pools: HashMap<u64, Pool>,
+    due: VecDeque<Change>,
     stopping: bool,
 }
 
 impl Household {
     /// An empty one.
     pub fn new(terms: Terms) -> Self {
-        let (instances, places, pools) = Default::default();
-        Self { terms, instances, places, pools, stopping: false }
+        let (instances, places, pools, due) = Default::default();
+        Self { terms, instances, places, pools, due, stopping: false }
     }
 
-    /// Takes a configuration over, or refuses it and changes nothing.
-    pub fn configure(&mut self, configure: Configure, now: Instant) -> Configured {
+    /// Takes a configuration over, or refuses it and changes nothing. What follows from it for pools is done
+    /// by and by: see [`Household::proceed`].
+    pub fn configure(&mut self, configure: Configure) -> Configured {
         let refused = |refusal: String| Configured { refusal, warnings: Vec::new() };
         if self.stopping {
             return refused("wsgid is on its way down".into());
@@ -75,11 +78,10 @@ impl Household {
             }
         };
         warnings.iter().for_each(|warning| tracing::warn!(instance = %name, "{warning}"));
-        let changes = self.changes(&instance);
+        // Compared with what is there, not with what was still to come.
+        self.due.retain(|change| change.key().instance != name);
+        self.due.extend(self.changes(&instance));
         self.instances.insert(name, instance);
-        for change in changes {
-            self.apply(change, now);
-        }
         self.publish_web_users();
         Configured { warnings, refusal: String::new() }
     }

@@ -16,7 +16,7 @@ impl Household {
         // An asker that did not wait for its answer is no concern of ours.
         match errand {
             Errand::Configure(configure, reply) => {
-                let answer = self.configure(configure, now);
+                let answer = self.configure(configure);
                 if answer.refusal.is_empty() {
                     self.remember();
                 }
@@ -69,6 +69,7 @@ impl Household {
             application_group: ask.application_group.clone(),
         };
         let socket_dir = self.terms.surroundings.premises.sockets.display().to_string();
+        self.hasten(&key, now);
         if self.places.contains_key(&key) {
             if let Some(pool) = self.learn(&key, &ask.script) {
                 if ask.crowded {
@@ -168,6 +169,7 @@ impl Household {
     }
 
     fn roll(&mut self, chosen: impl Fn(&PoolKey) -> bool, now: Instant) -> u32 {
+        self.finish(now);
         let mut rolled = 0;
         for place in self.places.iter().filter(|(key, _)| chosen(key)).map(|(_, place)| place) {
             for id in [Some(place.serving), place.successor].into_iter().flatten() {
@@ -181,6 +183,7 @@ impl Household {
     /// Everyone finishes what they have; nobody comes any more.
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        self.due.clear();
         self.pools.values_mut().for_each(|pool| pool.leave(now));
         self.tick(now);
     }
