@@ -146,7 +146,7 @@ fn every_name_of_the_modules_is_listed() {
 /// Something that the option takes.
 fn sample(shape: &Shape) -> String {
     match shape {
-        Shape::Number(least, _) => least.max(&1).to_string(),
+        Shape::Number(least, _) | Shape::Size(least) => least.max(&1).to_string(),
         Shape::Path | Shape::Paths => "/srv".into(),
         Shape::Switch => "On".into(),
         _ => "7".into(),

@@ -27,6 +27,14 @@ fn an_unknown_option_is_an_error_in_mod_wsgis_words() {
     assert!(complaints[0].to_string().starts_with("Invalid option to WSGI daemon process definition"));
 }
 
+/// mod_wsgi-express writes it wherever nobody has chosen a size.
+#[test]
+fn a_size_of_nothing_is_the_usual_one() {
+    for key in ["send-buffer-size", "receive-buffer-size", "header-buffer-size"] {
+        assert!(one(key, "0").0.is_some(), "{key}");
+    }
+}
+
 #[test]
 fn values_that_do_not_fit_are_errors() {
     for (key, value) in [
@@ -43,6 +51,7 @@ fn values_that_do_not_fit_are_errors() {
         ("server-metrics", "maybe"),
         ("user", ""),
         ("header-buffer-size", "100"),
+        ("send-buffer-size", "511"),
         ("python-optimize", "3"),
         ("python-warnings", ""),
         ("python-hash-seed", "-1"),
@@ -71,6 +80,7 @@ fn every_option_is_in_force_or_warns_with_its_name() {
                 }
             }
             Signed(..) | Seconds | Decimal => "1",
+            Size(_) => "100000",
             Octal => "022",
             Switch => "On",
             Seed => "random",

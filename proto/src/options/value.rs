@@ -16,6 +16,8 @@ pub enum Shape {
     Names,
     /// A whole number within bounds.
     Number(u64, u64),
+    /// So many bytes at least; 0 is whatever it is without the option.
+    Size(u64),
     /// A signed whole number within bounds.
     Signed(i64, i64),
     /// Whole seconds.
@@ -70,6 +72,10 @@ pub(super) fn check(rule: &OptionRule, value: &[u8]) -> Result<Checked, Complain
         Paths if split_paths(value).iter().all(|path| path[0] == b'/') => Ok(Checked::default()),
         Paths => Err(fault("a list of absolute paths")),
         Number(low, high) => number(low, high),
+        Size(_) if text == "0" => Ok(Checked::default()),
+        Size(least) => {
+            number(least, u64::MAX).map_err(|_| fault(&format!("0, or a whole number of at least {least}")))
+        }
         Seconds => number(0, i32::MAX as u64).map_err(|_| fault("a number of seconds")),
         Signed(low, high) => match text.parse::<i64>() {
             Ok(n) if (low..=high).contains(&n) => Ok(Checked { signed: n, ..Default::default() }),
