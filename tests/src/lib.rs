@@ -13,9 +13,9 @@
 //!
 //! * [`stack`]: the sentence above; [`plan`] its words
 //! * [`httpd`], [`daemon`], [`serve`]: the programs; [`family`] their processes, [`place`] their directory
-//! * [`client`]: HTTP, byte by byte; [`browser`]: with cookies and forms
+//! * [`client`]: HTTP, byte by byte; [`browser`]: with cookies and forms; [`tls`]: encrypted
 //! * [`board`]: what a pool's board says; [`check`]: what `wsgictl check` says
-//! * [`stage`], [`venv`]: what many tests share: the installed tree, virtual environments
+//! * [`stage`], [`venv`]: what many tests share: the installed tree, virtual environments; [`theirs`]: mod_wsgi
 //! * [`wait`]: patience without sleeping
 
 pub mod board;
@@ -30,6 +30,8 @@ pub mod plan;
 pub mod serve;
 pub mod stack;
 pub mod stage;
+pub mod theirs;
+pub mod tls;
 pub mod venv;
 pub mod wait;
 

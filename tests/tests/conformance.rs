@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use wsgid_tests::venv::{certificate, venv};
-use wsgid_tests::{Mpm, Plan, Stack};
+use wsgid_tests::{Mpm, Plan, Stack, theirs};
 
 /// One test for each protocol that the MPM can speak; mod_http2 does not serve prefork.
 macro_rules! conformance {
@@ -96,29 +96,12 @@ fn conforms(mpm: Mpm, protocol: &str) {
     assert!(output.status.success(), "{mpm:?}, {protocol}:\n{}", said(&output));
 }
 
-/// mod_wsgi's newest release from PyPI, built here: a wheel that another interpreter left in a cache would
-/// bring that one's libpython along.
-fn mod_wsgi() -> PathBuf {
-    let venv = venv("mod_wsgi", &["--no-cache-dir", "--no-binary", "mod_wsgi", "mod_wsgi"]);
-    let python = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path();
-    let entries = std::fs::read_dir(python.join("site-packages/mod_wsgi/server")).unwrap();
-    let found =
-        entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "so"));
-    let module = found.expect("pip installed no module");
-    let linked = Command::new("ldd").arg(&module).output().unwrap();
-    for line in said(&linked).lines().filter(|line| line.contains("libpython")) {
-        let own = line.contains("=> /usr/lib/") || line.contains("=> /lib/");
-        assert!(own, "mod_wsgi is linked to another libpython: {line}");
-    }
-    module
-}
-
 /// `tests/run --parity`.
 #[test]
 #[ignore = "builds mod_wsgi from PyPI: tests/run --parity"]
 fn parity() {
     let mut agreed = true;
-    let stack = plan(Mpm::Event, &configuration(&["--theirs"])).served_by(mod_wsgi()).run();
+    let stack = plan(Mpm::Event, &configuration(&["--theirs"])).served_by(theirs::module()).run();
     stack.place.make_public_dir("markers");
     for protocol in ["http-1.1", "http-2"] {
         // Much of what is waited for never comes, and on an idle machine what comes is there at once.

@@ -3,15 +3,13 @@
 use nix::unistd::{User, getuid};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use wsgid_tests::check::findings;
 use wsgid_tests::stage::repository;
 use wsgid_tests::venv::venv;
 use wsgid_tests::wait::PATIENCE;
-use wsgid_tests::{Mpm, Plan, Request, Stack, eventually};
+use wsgid_tests::{Mpm, Plan, Request, Stack, eventually, tls};
 
 /// Where configurations are.
 pub fn directory() -> PathBuf {
@@ -127,20 +125,12 @@ impl Site {
         json!(self.stack.place.path(name))
     }
 
-    /// A page over TLS, in HTTP/1.0 so that the body is all that follows the head.
+    /// A page over TLS.
     #[track_caller]
     pub fn encrypted(&self, host: &str, target: &str) -> Value {
-        let address = format!("127.0.0.1:{}", self.stack.tls_port);
-        let mut openssl = Command::new("openssl");
-        openssl.args(["s_client", "-quiet", "-connect", &address, "-servername", host]);
-        let mut client =
-            openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let request = format!("GET {target} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-        client.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
-        let reply = String::from_utf8(client.wait_with_output().unwrap().stdout).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-        serde_json::from_str(body).unwrap()
+        let (head, body) = tls::get(self.stack.tls_port, host, target);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}{body}");
+        serde_json::from_str(&body).unwrap()
     }
 }
 
