@@ -11,6 +11,7 @@ mod orders;
 use super::difference::{self, Change, Present};
 use super::pool::{Opening, Pool, PoolKey, Surroundings};
 use super::worker::{News, Report};
+use crate::configuration::asked::AskedOnce;
 use crate::configuration::{Accounts, Group, Instance, Privilege, accept, state};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -70,7 +71,8 @@ impl Household {
             return refused("wsgid is on its way down".into());
         }
         let name = configure.instance.clone();
-        let (instance, warnings) = match accept(configure, &self.terms.privilege, &*self.terms.accounts) {
+        let accounts = AskedOnce::new(&*self.terms.accounts);
+        let (instance, warnings) = match accept(configure, &self.terms.privilege, &accounts) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 tracing::error!(instance = %name, "configuration refused: {refusal}");
