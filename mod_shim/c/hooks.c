@@ -125,22 +125,66 @@ static authn_status get_realm_hash(request_rec *r, const char *user, const char 
     return AUTH_USER_FOUND;
 }
 
-static authz_status check_groups(request_rec *r, const char *groups, const void *parsed)
+/* The groups of a Require line. */
+typedef struct {
+    apr_array_header_t *names; /* of shim_text */
+    int negated;
+} wanted_groups;
+
+/*
+ * Is it leave not to be in these groups? Of an alias it is known only where that is named, and so may be.
+ */
+static int is_negated(const cmd_parms *cmd)
 {
-    apr_array_header_t *wanted = apr_array_make(r->pool, 4, sizeof(shim_text));
+    const ap_directive_t *each;
+    const char *args = cmd->directive->args;
+
+    if (strcasecmp(ap_getword_conf(cmd->temp_pool, &args), "not") == 0)
+        return 1;
+    for (each = cmd->directive; each; each = each->parent)
+        if (strcasecmp(each->directive, "<RequireNone") == 0
+            || strcasecmp(each->directive, "<AuthzProviderAlias") == 0)
+            return 1;
+    return 0;
+}
+
+static const char *parse_groups(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    wanted_groups *wanted = apr_palloc(cmd->pool, sizeof(*wanted));
+    const char *word;
+
+    wanted->names = apr_array_make(cmd->pool, 4, sizeof(shim_text));
+    while (*(word = ap_getword_conf(cmd->pool, &line)))
+        *(shim_text *)apr_array_push(wanted->names) = wsgid_text(word);
+    wanted->negated = is_negated(cmd);
+    *parsed = wanted;
+    return NULL;
+}
+
+/*
+ * Who can't be asked about is in no group, as in mod_wsgi; but where that would be leave, the request fails
+ * as a whole.
+ */
+static authz_status check_groups(request_rec *r, const char *line, const void *parsed)
+{
+    const wanted_groups *wanted = parsed;
     shim_text user;
     shim_question question = { .hook = SHIM_GROUPS, .arguments = &user, .argument_count = 1 };
-    const char *word;
 
     if (!r->user)
         return AUTHZ_DENIED_NO_USER;
-    while (*(word = ap_getword_conf(r->pool, &groups)))
-        *(shim_text *)apr_array_push(wanted) = wsgid_text(word);
     user = wsgid_text(r->user);
-    question.wanted = (const shim_text *)wanted->elts;
-    question.wanted_count = wanted->nelts;
+    question.wanted = (const shim_text *)wanted->names->elts;
+    question.wanted_count = wanted->names->nelts;
     question.target = wsgid_text(r->uri);
-    return ask(r, &question, config_of(r)->auth_group) == SHIM_GRANTED ? AUTHZ_GRANTED : AUTHZ_DENIED;
+    switch (ask(r, &question, config_of(r)->auth_group)) {
+    case SHIM_GRANTED:
+        return AUTHZ_GRANTED;
+    case SHIM_DENIED:
+        return AUTHZ_DENIED;
+    default:
+        return wanted->negated ? AUTHZ_GENERAL_ERROR : AUTHZ_DENIED;
+    }
 }
 
 /* Texts of a dispatch script go to where the request is to go. */
@@ -181,7 +225,7 @@ void wsgid_register_hooks(apr_pool_t *p)
     static const char *const after[] = { "mod_ssl.c", NULL };
     static const char *const before[] = { "mod_authz_host.c", NULL };
     static const authn_provider users = { check_password, get_realm_hash };
-    static const authz_provider groups = { check_groups, NULL };
+    static const authz_provider groups = { check_groups, parse_groups };
 
     ap_hook_check_access(check_access, after, before, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_URI);
     ap_register_auth_provider(p, AUTHN_PROVIDER_GROUP, "wsgi", AUTHN_PROVIDER_VERSION, &users,

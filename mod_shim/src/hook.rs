@@ -67,10 +67,6 @@ pub fn decide<D: Door>(runtime: &Runtime, question: &Question<'_>, door: &mut D)
             }
             Decision::Denied
         }
-        (Hook::Groups, Err(fault)) => {
-            tell(door, &fault);
-            Decision::Denied
-        }
         (_, Err(fault)) => {
             tell(door, &fault);
             Decision::Fault

@@ -303,6 +303,27 @@ fn requirements_can_be_combined() {
     assert!(stack.log("notes").contains("- 200 GET /t0k3n"), "{}", stack.log("notes"));
 }
 
+/// Where it is leave to be in none of the groups, not to know them is none.
+#[test]
+fn who_is_kept_out_by_a_group_is_not_let_in_by_a_failure() {
+    let named = "<AuthzProviderAlias wsgi-group the-banned \"banned\">\n</AuthzProviderAlias>\n";
+    for (before, require) in [
+        ("", "Require not wsgi-group banned"),
+        ("", "<RequireNone>\n<RequireAny>\nRequire wsgi-group banned\n</RequireAny>\n</RequireNone>"),
+        (named, "Require not the-banned"),
+    ] {
+        let require = format!("<RequireAll>\nRequire valid-user\n{require}\n</RequireAll>");
+        let config = GROUPS.replace("Require wsgi-group admin \"the staff\"", &require);
+        let stack = site(Mpm::Event, "").config(&format!("{before}{config}")).run();
+        decided(&stack, logged_in("/"), ("X-Groups", "['guests']"), 200, "");
+        decided(&stack, logged_in("/"), ("X-Groups", "[]"), 200, "");
+        decided(&stack, logged_in("/"), ("X-Groups", "['banned']"), 401, "");
+        decided(&stack, logged_in("/"), ("X-Groups", "1/0"), 500, "WSGI0174");
+        decided(&stack, logged_in("/"), ("X-Groups", "None"), 500, "WSGI0051");
+        decided(&stack, logged_in("/"), ("X-Groups", "os._exit(0)"), 500, "WSGI0048");
+    }
+}
+
 #[test]
 fn a_user_whom_one_provider_does_not_know_is_anothers() {
     let config =

@@ -120,7 +120,7 @@ fn what_can_not_be_asked_is_closed() {
         (Hook::Access, Decision::Denied, "WSGI0054"),
         (Hook::Password, Decision::Fault, "WSGI0042"),
         (Hook::RealmHash, Decision::Fault, "WSGI0045"),
-        (Hook::Groups, Decision::Denied, "WSGI0048"),
+        (Hook::Groups, Decision::Fault, "WSGI0048"),
         (Hook::Dispatch, Decision::Fault, "WSGI0086"),
     ] {
         for runtime in [&runtime, &bare] {
