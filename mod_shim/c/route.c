@@ -85,3 +85,22 @@ const char *wsgid_group_complaint(cmd_parms *cmd, const char *group)
                             "host %s.", group, owner->server_hostname);
     return NULL;
 }
+
+/* May requests to this server use a group that is declared? For when all directives are read. */
+int wsgid_group_is_for(const char *group, const server_rec *s)
+{
+    const wsgid_server_config *config = ap_get_module_config(s->module_config, &wsgi_module);
+    const apr_array_header_t *allowed = config->settings.allowed_groups;
+    const server_rec *owner = owner_of(group);
+    int i;
+
+    if (owner && owner->server_hostname
+        && !(s->server_hostname && strcasecmp(owner->server_hostname, s->server_hostname) == 0))
+        return 0;
+    if (!allowed)
+        return 1;
+    for (i = 0; i < allowed->nelts; ++i)
+        if (strcmp(APR_ARRAY_IDX(allowed, i, shim_text).data, group) == 0)
+            return 1;
+    return 0;
+}

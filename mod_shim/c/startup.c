@@ -113,10 +113,11 @@ static void preload_server(apr_pool_t *p, const server_rec *s)
         const char *application =
             route->application_group ? route->application_group : config->settings.application_group;
 
-        /* An undeclared group is refused request by request: directories may name another. */
+        /* A group that is not declared, or not for this server, is refused request by request: directories may
+         * name another. Nothing of this server's is to run in it until then. */
         if (process && strcmp(process, "%{GLOBAL}") != 0
             && wsgid_is_preloaded(p, &alias[i], process, application)
-            && wsgid_rust()->draft_knows(wsgid_global.draft, process))
+            && wsgid_rust()->draft_knows(wsgid_global.draft, process) && wsgid_group_is_for(process, s))
             wsgid_preload(process, application, alias[i].target, 1);
     }
 }

@@ -162,6 +162,7 @@ int wsgid_speaks(void);
 /* route.c */
 const char *wsgid_route_options(cmd_parms *cmd, const char *args, const char *what, int with, wsgid_route *route);
 const char *wsgid_group_complaint(cmd_parms *cmd, const char *group);
+int wsgid_group_is_for(const char *group, const server_rec *s);
 const char *wsgid_global_to_empty(const char *name);
 
 /* alias.c */

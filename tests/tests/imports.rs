@@ -49,6 +49,34 @@ fn scripts_are_imported_ahead_of_requests_in_their_order() {
     assert_eq!(seen["imported"], json!(["warm-one", "warm-two"]));
 }
 
+/// What requests may not have run in a group is not imported there ahead of them either.
+#[test]
+fn a_group_imports_nothing_of_a_server_that_may_not_use_it() {
+    let host = |name: &str, config: &str| format!("{config}\nWSGIScriptAlias / @APPS@/{name}.py");
+    let stack = Stack::on(Mpm::Event)
+        .file("apps/own.py", warm("own"))
+        .file("apps/foreign.py", warm("foreign"))
+        .file("apps/forbidden.py", warm("forbidden"))
+        .config("WSGIApplicationGroup one\nWSGIProcessGroup bound")
+        .site("one.example", &host("own", "WSGIDaemonProcess bound"))
+        .site("two.example", &host("foreign", ""))
+        .site("three.example", &host("forbidden", "WSGIProcessGroup all\nWSGIRestrictProcess other"))
+        .config("WSGIDaemonProcess all")
+        .config("WSGIImportScript @APPS@/own.py process-group=all application-group=last")
+        .run();
+    for (host, number) in [("two.example", "WSGI0152"), ("three.example", "WSGI0149")] {
+        assert_eq!(stack.ask(&Request::get("/").host(host)).status, 500);
+        stack.logged(host, &[number]);
+    }
+    until("both groups have imported what is theirs", || {
+        ["bound", "all"].iter().all(|group| !stack.daemon().ready_workers(group).is_empty())
+            && stack.log("wsgid").matches("imported warm-own").count() >= 2
+    });
+    for name in ["foreign", "forbidden"] {
+        assert!(!stack.log("wsgid").contains(&format!("imported warm-{name}")), "{}", stack.log("wsgid"));
+    }
+}
+
 #[test]
 fn another_list_of_scripts_means_other_workers() {
     let mut stack = Stack::on(Mpm::Event)
