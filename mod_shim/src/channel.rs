@@ -20,6 +20,7 @@ const READ_ROOM: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Channel {
     stream: UnixStream,
+    timeout: Duration,
     patience: PollTimeout,
     input: BytesMut,
     descriptor: Option<OwnedFd>,
@@ -72,10 +73,17 @@ impl Channel {
 
     /// Speaks frames over a connected socket.
     pub fn over(stream: UnixStream, timeout: Duration) -> io::Result<Self> {
-        let timeout = (!timeout.is_zero()).then_some(timeout);
-        stream.set_write_timeout(timeout)?;
-        let patience = timeout.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX));
-        Ok(Self { stream, patience, input: BytesMut::new(), descriptor: None })
+        let patience = set_timeout(&stream, timeout)?;
+        Ok(Self { stream, timeout, patience, input: BytesMut::new(), descriptor: None })
+    }
+
+    /// From now on another time-out holds.
+    pub fn be_patient(&mut self, timeout: Duration) -> io::Result<()> {
+        if self.timeout != timeout {
+            self.patience = set_timeout(&self.stream, timeout)?;
+            self.timeout = timeout;
+        }
+        Ok(())
     }
 
     /// Sends bytes, all of them.
@@ -177,6 +185,13 @@ impl Channel {
     }
 }
 
+/// For writing; for reading it is what poll is told.
+fn set_timeout(stream: &UnixStream, timeout: Duration) -> io::Result<PollTimeout> {
+    let timeout = (!timeout.is_zero()).then_some(timeout);
+    stream.set_write_timeout(timeout)?;
+    Ok(timeout.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX)))
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
@@ -207,6 +222,22 @@ mod tests {
         assert_eq!(channel.receive().unwrap().kind, Kind::End);
         assert!(channel.is_clean());
         assert!(matches!(channel.receive(), Err(ReceiveError::Silent)));
+    }
+
+    #[test]
+    fn whoever_has_a_connection_next_may_be_more_patient() {
+        let (mut channel, mut peer) = pair();
+        assert!(matches!(channel.receive(), Err(ReceiveError::Silent)));
+        channel.be_patient(Duration::ZERO).unwrap();
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            let mut bytes = Vec::new();
+            frame::put(&mut bytes, Kind::End, b"");
+            peer.write_all(&bytes).unwrap();
+        });
+        assert_eq!(channel.receive().unwrap().kind, Kind::End);
+        late.join().unwrap();
+        assert_eq!(channel.stream.write_timeout().unwrap(), None);
     }
 
     #[test]

@@ -143,8 +143,9 @@ impl Pool {
     /// Sends a head to the claimed worker: over kept connections first, the stale ones among which
     /// fail at once, then over a new one.
     fn deliver(&self, claim: Claim, head: &[u8], timeout: Duration) -> Result<Channel, NotDelivered> {
-        while let Some(channel) = self.kept.take(claim) {
-            if channel.send(head).is_ok() {
+        while let Some(mut channel) = self.kept.take(claim) {
+            // The request before this one may have been another virtual host's, with another Timeout.
+            if channel.be_patient(timeout).is_ok() && channel.send(head).is_ok() {
                 return Ok(channel);
             }
         }

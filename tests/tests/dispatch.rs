@@ -273,6 +273,21 @@ both_mpms! {
     }
 }
 
+/// A connection to a worker serves virtual hosts of other patience, one after the other.
+#[test]
+fn a_request_has_the_timeout_of_its_own_virtual_host() {
+    let plan = plan(Mpm::Prefork, "threads=1")
+        .config("StartServers 1\nServerLimit 1\nMaxRequestWorkers 1")
+        .site("patient.example", "")
+        .site("hasty.example", "Timeout 1");
+    let (stack, _) = run(plan, 1);
+    stack.ask(&Request::get("/").host("hasty.example")).expect(200);
+    let held = Held::begin(&stack, "held");
+    // That it takes longer than the other host's Timeout is what is tried.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    held.finish();
+}
+
 /// Requests on one connection.
 const REQUESTS: usize = 20;
 
