@@ -69,6 +69,11 @@ impl Limit {
         Self { length, end: Instant::now() + length }
     }
 
+    /// That time-out, of which zero is none, or this limit where that is shorter.
+    pub fn shorter(&self, timeout: Duration) -> Duration {
+        if timeout.is_zero() { self.length } else { timeout.min(self.length) }
+    }
+
     /// The time is over.
     pub fn fault(&self) -> Fault {
         Fault::HookTimeout(self.length.as_secs())

@@ -150,7 +150,8 @@ fn converse<D: Door>(runtime: &Runtime, question: &Question<'_>, door: &mut D) -
         // Not what workers are to import before they take over from others: that is the application's.
         script: b"",
         head: &head,
-        socket_timeout: serve::socket_timeout(group, ask),
+        // No single wait is longer than all of them may be.
+        socket_timeout: limit.shorter(serve::socket_timeout(group, ask)),
         limit: Some(limit),
     };
     let verdict = deliver_and_hear(runtime, &errand, limit, question.hook, door);
