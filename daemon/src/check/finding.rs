@@ -64,12 +64,18 @@ pub fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { place, grade, what, mend } in findings {
         if let Some(Place { file, line }) = place {
-            let _ = write!(text, "{file}:{line}: ");
+            let _ = write!(text, "{}:{line}: ", printable(file));
         }
-        let _ = writeln!(text, "{}: {what}\n    {mend}", grade.name());
+        let _ = writeln!(text, "{}: {}\n    {}", grade.name(), printable(what), printable(mend));
     }
     let _ = writeln!(text, "{}", summary(findings));
     text
+}
+
+/// Names of files are their owners': what would move a terminal's cursor, or begin another line, is spelt out.
+fn printable(text: &str) -> String {
+    let spelt = |letter: char| letter.is_control().then(|| letter.escape_default().to_string());
+    text.chars().map(|letter| spelt(letter).unwrap_or_else(|| letter.into())).collect()
 }
 
 fn summary(findings: &[Finding]) -> String {
@@ -131,6 +137,14 @@ mod tests {
             note: It is late.\n    Go home.\n1 error, 0 warnings, 1 note\n";
         assert_eq!(text(&findings), expected);
         assert_eq!(text(&[]), "nothing found\n");
+    }
+
+    #[test]
+    fn no_name_of_a_file_does_anything_to_a_terminal() {
+        let what = "/venv/bin/python leads to \u{1b}]0;gone\u{7}\n/etc/a.conf:1: error: \u{9b}2J, ü.";
+        let text = text(&[Finding::new(Grade::Error, &place(3), what, "m")]);
+        let spelt = "leads to \\u{1b}]0;gone\\u{7}\\n/etc/a.conf:1: error: \\u{9b}2J, ü.\n    m\n";
+        assert!(text.contains(spelt), "{text}");
     }
 
     #[test]
