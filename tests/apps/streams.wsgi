@@ -1,4 +1,4 @@
-"""wsgi.errors at /use as others use a text stream; /keep keeps both streams, and /after tells as JSON what
+"""wsgi.errors at /use as others use a text stream; /change changes it, and /state tells what it is; /keep keeps both streams, and /after tells as JSON what
 their methods raise and their attributes are, once that request has ended."""
 
 import json
@@ -44,6 +44,22 @@ def use(errors, token):
     return traits + [getattr(errors, name) for name in ATTRIBUTES] + types
 
 
+def change(errors, how):
+    if how == "attribute":
+        errors.left = "behind"
+    elif how == "mode":
+        errors.mode = "rb"
+    elif how == "encoding":
+        errors.reconfigure(encoding="utf-16")
+    else:
+        errors.reconfigure(write_through=False)
+        errors.write("held back\n")
+
+
+def state(errors):
+    return [vars(errors), errors.encoding, errors.write_through]
+
+
 def raised(stream, method, *arguments):
     try:
         getattr(stream, method)(*arguments)
@@ -70,6 +86,11 @@ def application(environ, start_response):
         kept.update(environ)
     elif environ["PATH_INFO"] == "/same":
         answer = environ["wsgi.errors"] is kept["wsgi.errors"]
+    elif environ["PATH_INFO"] == "/change":
+        change(environ["wsgi.errors"], environ["QUERY_STRING"])
+    elif environ["PATH_INFO"] == "/state":
+        answer = state(environ["wsgi.errors"])
+        environ["wsgi.errors"].write("of the next\n")
     else:
         answer = after()
     start_response("200 OK", [("Content-Type", "application/json")])

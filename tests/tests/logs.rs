@@ -161,6 +161,24 @@ fn a_stream_ends_with_its_request() {
 }
 
 #[test]
+fn what_a_request_does_to_its_stream_is_not_there_for_the_next() {
+    let config = "WSGIDaemonProcess site threads=1\nWSGIProcessGroup site";
+    let stack = Stack::on(Mpm::Event).config(config).app("streams").run();
+    for how in ["attribute", "mode", "encoding", "text"] {
+        stack.get(&format!("/change?{how}")).expect(200);
+        let state = stack.get("/state").expect(200).json();
+        assert_eq!(state, json!([{"mode": "w"}, "utf-8", true]), "{how}");
+    }
+    stack.logged("error", &["of the next"]);
+    let log = stack.log("error");
+    let lines: Vec<_> = log.lines().filter_map(|line| line.split("] ").last()).collect();
+    let held = lines.iter().position(|line| *line == "held back").expect("it is not lost");
+    assert_eq!(lines[held + 1], "of the next");
+    let client = |line: usize| log.lines().nth(line).unwrap().split("[client ").nth(1).unwrap().to_string();
+    assert_ne!(client(held).split(']').next(), client(held + 1).split(']').next(), "{log}");
+}
+
+#[test]
 fn that_a_script_is_loaded_is_told() {
     let stack = Stack::on(Mpm::Event).app("hello").run();
     stack.get("/").expect(200);

@@ -3,8 +3,8 @@
 //! has whatever code that is handed `sys.stderr` expects of it; under it lies [`ErrorLog`], `mod_wsgi.Log`.
 //!
 //! Making the two costs more than most of a request's environ. A thread makes them once and hands them to
-//! one request after the other, unless an application keeps one beyond its request: that one ends with the
-//! request, and the thread makes itself another.
+//! one request after the other, unless an application keeps one beyond its request, or has changed it: that
+//! one ends with the request, and the thread makes itself another.
 
 use crate::locked;
 use crate::sys;
@@ -14,6 +14,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 pyo3::import_exception!(io, UnsupportedOperation);
@@ -30,7 +31,7 @@ struct Stream {
 impl Errors {
     /// The stream of a request that begins.
     pub(crate) fn of<'py>(&mut self, py: Python<'py>, talk: &Arc<Talk>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(stream) = self.0.as_ref().filter(|stream| stream.is_ours_alone(py)) {
+        if let Some(stream) = self.0.as_ref().filter(|stream| stream.is_as_new(py)) {
             *locked(&stream.log.get().talk) = talk.clone();
             return Ok(stream.text.bind(py).clone());
         }
@@ -39,12 +40,21 @@ impl Errors {
         self.0 = Some(stream);
         Ok(text)
     }
+
+    /// The request is over. A stream that has been flushed may have been told to hold text back as well: see
+    /// [`ErrorLog::flush`]. That text is this request's, and the stream nobody else's.
+    pub(crate) fn part(&mut self, py: Python<'_>) {
+        if let Some(stream) = self.0.take_if(|stream| stream.log.get().is_flushed()) {
+            let _ = stream.text.call_method0(py, intern!(py, "flush"));
+        }
+    }
 }
 
 impl Stream {
     fn new(py: Python<'_>, talk: &Arc<Talk>) -> PyResult<Self> {
         static WRAPPER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let log = Bound::new(py, ErrorLog { talk: Mutex::new(talk.clone()) })?;
+        let log =
+            Bound::new(py, ErrorLog { talk: Mutex::new(talk.clone()), flushed: AtomicBool::default() })?;
         let options = PyDict::new(py);
         options.set_item(intern!(py, "encoding"), intern!(py, "utf-8"))?;
         options.set_item(intern!(py, "errors"), intern!(py, "backslashreplace"))?;
@@ -54,6 +64,18 @@ impl Stream {
         let text = WRAPPER.import(py, "io", "TextIOWrapper")?.call((&log,), Some(&options))?;
         text.setattr(intern!(py, "mode"), intern!(py, "w"))?;
         Ok(Self { text: text.unbind(), log: log.unbind() })
+    }
+
+    /// Can the next request have it?
+    fn is_as_new(&self, py: Python<'_>) -> bool {
+        self.is_ours_alone(py) && !self.log.get().is_flushed() && self.has_no_more(py).unwrap_or(false)
+    }
+
+    /// Are its attributes what they were? Applications may give it others.
+    fn has_no_more(&self, py: Python<'_>) -> PyResult<bool> {
+        let own = self.text.bind(py).getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
+        let mode = own.get_item(intern!(py, "mode"))?;
+        Ok(own.len() == 1 && mode.is_some_and(|mode| mode.is(intern!(py, "w"))))
     }
 
     /// Has every request let go of it? The wrapper is ours alone then, and so is what it wraps, unless an
@@ -67,11 +89,16 @@ impl Stream {
 #[pyclass(module = "mod_wsgi", name = "Log", frozen)]
 pub(crate) struct ErrorLog {
     talk: Mutex<Arc<Talk>>,
+    flushed: AtomicBool,
 }
 
 impl ErrorLog {
     fn talk(&self) -> Arc<Talk> {
         locked(&self.talk).clone()
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.flushed.load(Ordering::Relaxed)
     }
 
     fn put(&self, py: Python<'_>, bytes: &[u8], method: &str) -> PyResult<()> {
@@ -110,7 +137,10 @@ impl ErrorLog {
 
     /// Sends a line that is not whole yet. The end of the request has done so: there is nothing to
     /// complain about then, least of all from the finalizer of Python's wrapper.
+    ///
+    /// Python's `reconfigure()` begins with a flush too, and nothing tells what it did.
     fn flush(&self, py: Python<'_>) {
+        self.flushed.store(true, Ordering::Relaxed);
         let _ = self.talk().io(py, |conversation| conversation.flush_log());
     }
 

@@ -26,7 +26,11 @@ pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
     let mut served: Option<Served> = None;
     while let Some(request) = py.detach(|| next(worker, thread, served.take())) {
         let talk = request.talk.clone();
-        let ending = catch_unwind(AssertUnwindSafe(|| request::serve(py, worker, &mut drawer, request)));
+        let ending = catch_unwind(AssertUnwindSafe(|| {
+            let ending = request::serve(py, worker, &mut drawer, request);
+            drawer.errors.part(py);
+            ending
+        }));
         if worker::forked() {
             // The application forked in a request and its child came back from it: this process has
             // no place among the workers.
