@@ -76,11 +76,19 @@ fn call<'py>(
         ending = Ending::Aborted(AbortCause::Short, detail);
     }
     if let Some(watch) = &scene.watch {
-        if let Err(error) = watch.finished(py, scene.start.get().status()) {
+        if let Err(error) = watch.finished(py, status(&ending, scene.start.get())) {
             log_exception(py, &talk, &error, &script.path);
         }
     }
     ending
+}
+
+/// What the client is answered with, as far as that is the application's.
+fn status(ending: &Ending, start: &StartResponse) -> u16 {
+    match ending {
+        Ending::Aborted(AbortCause::Timeout, _) if !start.is_sent() => 504,
+        _ => start.status(),
+    }
 }
 
 /// From the call to the result's `close`.
@@ -94,7 +102,7 @@ fn perform(talk: &Arc<Talk>, script: &Script, scene: &Scene<'_>) -> Ending {
         Ok(()) | Err(Fault::Lost) => Ending::Whole,
         Err(Fault::Python(error)) => failed(py, talk, &error, script, Some(scene)),
     };
-    if let Err(error) = close(&result) {
+    if let Some(error) = close(&result).err().filter(|error| !is_timeout(py, error)) {
         log_exception(py, talk, &error, &script.path);
         tell(py, talk, &error, script, Some(scene));
     }
@@ -165,11 +173,7 @@ fn failed(
     let kind = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let unreadable =
         error.is_instance_of::<PyOSError>(py) && scene.is_some_and(|scene| scene.input.get().has_failed());
-    let timed_out = python::modules(py)
-        .and_then(|modules| modules.getattr(intern!(py, "RequestTimeout")))
-        .is_ok_and(|class| error.matches(py, class).unwrap_or(false));
-    if timed_out {
-        tell(py, talk, error, script, scene);
+    if is_timeout(py, error) {
         let detail = "Request interrupted by RequestTimeout; thread recovered.";
         return Ending::Aborted(AbortCause::Timeout, detail.into());
     }
@@ -181,6 +185,13 @@ fn failed(
         _ => AbortCause::Application,
     };
     Ending::Aborted(cause, format!("{} raised {kind}", script.path))
+}
+
+/// Is it `mod_wsgi.RequestTimeout`? That ends a request, and is no failure of the application's.
+fn is_timeout(py: Python<'_>, error: &PyErr) -> bool {
+    python::modules(py)
+        .and_then(|modules| modules.getattr(intern!(py, "RequestTimeout")))
+        .is_ok_and(|class| error.matches(py, class).unwrap_or(false))
 }
 
 /// Tells the subscribers of an exception, if there are any.

@@ -324,6 +324,23 @@ told(
 )
 
 
+def give_up(environ, start_response):
+    """Ends as if it had taken too long."""
+    start_response("200 OK", [])
+    raise mod_wsgi.RequestTimeout()
+
+
+told(
+    "events-timeout",
+    "a request that RequestTimeout ends is no exception, and has the status that the client sees",
+    heard("events-timeout"),
+    lambda events: [names(events), payload(events, "request_finished")["status"]],
+    [["request_started", "response_started", "request_finished"], 504],
+    answer=give_up,
+    expect=failed("Request interrupted by RequestTimeout; thread recovered.", status=504),
+)
+
+
 def tell_data(environ, start_response):
     """Looks at the data of its request, and adds to it."""
     data = mod_wsgi.request_data()
