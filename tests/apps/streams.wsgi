@@ -1,5 +1,5 @@
-"""wsgi.errors at /use as others use a text stream; /change changes it, and /state tells what it is; /keep keeps both streams, and /after tells as JSON what
-their methods raise and their attributes are, once that request has ended."""
+"""wsgi.errors at /use as others use a text stream; /change changes it, and /state tells what it is; /keep keeps
+both streams, and /after tells as JSON what their methods raise, once that request has ended."""
 
 import json
 import logging
