@@ -4,6 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
+use wsgid_tests::venv::Python;
 use wsgid_tests::wait::until;
 use wsgid_tests::{Mpm, Request, Stack, each_mpm};
 
@@ -152,6 +153,8 @@ each_mpm! {
         let pid = begun(&stack, 1);
         assert_eq!(said(&stack, "begun "), [format!("{pid} True True")], "main thread, signals");
         assert_eq!(stack.daemon().ready_workers("worker"), [pid]);
+        // One that it has no handler for, and that is an event for others, is nothing to it.
+        kill(Pid::from_raw(pid as i32), Signal::SIGHUP).unwrap();
         kill(Pid::from_raw(pid as i32), Signal::SIGUSR2).unwrap();
         stack.logged("wsgid", &["signalled", &pid.to_string()]);
         stack.get("/service").expect(500);
@@ -200,4 +203,34 @@ fn a_service_that_ends_is_started_again_and_one_that_fails_says_why() {
     stack.logged("wsgid", &["service script exited with status 1", "failing"]);
     stack.logged("error", &["'idle'", "threads=0"]);
     assert_ne!(stack.ask(&Request::get("/")).status, 503);
+}
+
+/// Its threads outlast by far what they would get at an end.
+const THREADED: &str = "\
+import atexit, os, threading, time
+def work():
+    time.sleep(4)
+    print('still at work', os.getpid())
+    threading.Thread(target=time.sleep, args=(600,)).start()
+threading.Thread(target=work).start()
+atexit.register(print, 'ended', os.getpid())
+";
+
+#[test]
+fn threads_of_a_service_go_on_until_it_is_told_to_end() {
+    let mut plan = Stack::on(Mpm::Event).file("apps/threaded.py", THREADED);
+    let pythons = Python::all();
+    for python in &pythons {
+        let (minor, prefix) = (python.minor, python.prefix.display());
+        let import = "WSGIImportScript @APPS@/threaded.py application-group=%{GLOBAL}";
+        plan = plan.config(&format!(
+            "WSGIDaemonProcess py{minor} threads=0 shutdown-timeout=1 python-home={prefix}\n{import} process-group=py{minor}"
+        ));
+    }
+    let stack = plan.run();
+    until("they work on behind their scripts", || said(&stack, "still at work").len() >= pythons.len());
+    let first = said(&stack, "still at work");
+    assert_eq!(said(&stack, "ended"), <[&str; 0]>::default());
+    stack.daemon().signal(Signal::SIGHUP);
+    until("each is told to end", || first.iter().all(|pid| said(&stack, "ended").contains(pid)));
 }

@@ -109,7 +109,10 @@ def preload(load, script):
 
 
 def run_scripts(scripts, load, describe, watching):
-    """Runs service scripts, in the main thread. True if none failed; SystemExit is a way to end."""
+    """Runs service scripts, in the main thread. True if none failed; SystemExit is a way to end.
+
+    As in any Python program, threads that they leave go on, but for daemonic ones, until the word to end comes.
+    """
     good = True
     if watching:
         threading.Thread(target=watch, name='wsgid-watch', daemon=True).start()
@@ -124,6 +127,10 @@ def run_scripts(scripts, load, describe, watching):
                 if not isinstance(failure.__cause__, SystemExit):
                     good = False
                     sys.stderr.write(describe(failure, script).decode('utf-8', 'replace'))
+        joiner = joining()
+        # Looks up now and then: a signal that another thread takes does not wake this one.
+        while joiner.is_alive() and not signals.called:
+            joiner.join(0.2)
     except SystemExit:
         pass
     finally:
@@ -173,9 +180,7 @@ def watch():
 
 def finish(seconds):
     """What an interpreter does at its end, as far as that has time: see Py_FinalizeEx."""
-    # In a thread of its own, since it waits for threads that may never end.
-    joiner = threading.Thread(target=join_threads, name='wsgid-join', daemon=True)
-    joiner.start()
+    joiner = joining()
     joiner.join(seconds)
     if joiner.is_alive():
         sys.stderr.write('wsgid: threads of the application are still running and are left behind\n')
@@ -190,6 +195,15 @@ def finish(seconds):
             pass
 
 
+def joining():
+    """Waits for the threads of the application in a thread of its own, since they may never end; and before
+    3.13, a join that a signal breaks off takes the thread for one that has ended.
+    """
+    joiner = threading.Thread(target=join_threads, name='wsgid-join', daemon=True)
+    joiner.start()
+    return joiner
+
+
 def join_threads():
     # threading._shutdown() does this, but only in the main thread, where nothing bounds it. What is
     # registered there is how executors send their threads home.
@@ -198,9 +212,11 @@ def join_threads():
             callback()
         except BaseException:
             report('sending the threads of the application home failed')
-    ours = (threading.main_thread(), threading.current_thread())
-    for thread in threading.enumerate():
-        if thread not in ours and not thread.daemon:
+    seen = {threading.main_thread(), threading.current_thread()}
+    # Each may start others.
+    while threads := {each for each in threading.enumerate() if not each.daemon} - seen:
+        seen |= threads
+        for thread in threads:
             thread.join()
 
 

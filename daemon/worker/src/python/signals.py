@@ -34,10 +34,14 @@ def install(wakeup, restricted):
 
 
 def leave_to_scripts():
-    """Signals are a service script's own. Unless it has them otherwise, those that end a worker end it."""
+    """Signals are a service script's own. Unless it has them otherwise, those that end a worker end it, and
+    those that are events for others are nothing to it.
+    """
     for number in ENDING:
         set_signal(number, end_script)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    for number in EVENTS:
+        set_signal(number, on_event)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING + EVENTS)
 
 
 def end_script(number, frame):
@@ -53,7 +57,7 @@ def on_ending(number, frame):
 
 
 def on_event(number, frame):
-    """Whoever is subscribed is told in a thread of its own: see signals.rs."""
+    """Does nothing here: whoever is subscribed is told in a thread of its own, see signals.rs."""
 
 
 class SignalIntercept:
