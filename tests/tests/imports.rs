@@ -99,6 +99,33 @@ fn another_list_of_scripts_means_other_workers() {
 }
 
 #[test]
+fn no_list_of_scripts_means_workers_without_them() {
+    let mut stack = Stack::on(Mpm::Event)
+        .file("apps/show.wsgi", SHOW)
+        .file("apps/one.py", warm("one"))
+        .config("WSGIDaemonProcess site umask=022")
+        .config("WSGIImportScript @APPS@/one.py process-group=site application-group=%{GLOBAL}")
+        // A directory of scripts: the configuration names none of them.
+        .config("WSGIScriptAlias / @APPS@/\nWSGIProcessGroup site\nWSGIApplicationGroup %{GLOBAL}")
+        .run();
+    let seen = |stack: &Stack| stack.get("/show.wsgi").expect(200).json();
+    assert_eq!(seen(&stack)["imported"], json!(["warm-one"]));
+    stack.reconfigure("WSGIImportScript", "#WSGIImportScript");
+    until("a worker that has not imported it", || seen(&stack)["imported"] == json!([]));
+    // What requests have taught the pool is no reason for another one.
+    let second = seen(&stack);
+    stack.graceful();
+    assert_eq!(seen(&stack), second);
+    // Nor is it imported by the workers of a group that changes at the same time.
+    stack.reconfigure("#WSGIImportScript", "WSGIImportScript");
+    until("a worker that has imported it", || seen(&stack)["imported"] == json!(["warm-one"]));
+    let before = said(&stack, "imported one ").len();
+    stack.reconfigure("umask=022\nWSGIImportScript", "umask=027\n#WSGIImportScript");
+    until("a worker of the changed group", || seen(&stack)["imported"] == json!([]));
+    assert_eq!(said(&stack, "imported one ").len(), before);
+}
+
+#[test]
 fn workers_give_way_only_to_those_that_import_every_script() {
     let stack = Stack::on(Mpm::Event)
         .file("apps/show.wsgi", SHOW)

@@ -10,21 +10,23 @@ use std::collections::BTreeMap;
 pub enum Change {
     /// Its group is gone, or the scripts of a service are.
     Close(PoolKey),
-    /// Its group is another one now: a new pool takes over when it is ready.
-    Replace(PoolKey),
+    /// Its group is another one now: a new pool takes over when it is ready. Does the configuration name it?
+    Replace(PoolKey, bool),
     /// Its group is the same: nobody is touched. A replacement under way is called off.
     Keep(PoolKey),
     /// The configuration names it for the first time, with these scripts.
     Open(PoolKey, Vec<Bytes>),
     /// It is there, and the configuration names it.
     Preload(PoolKey, Vec<Bytes>),
+    /// It is kept, and the configuration does not name it, or no more.
+    Unload(PoolKey),
 }
 
 impl Change {
     /// Which pool.
     pub fn key(&self) -> &PoolKey {
         match self {
-            Change::Close(key) | Change::Replace(key) | Change::Keep(key) => key,
+            Change::Close(key) | Change::Replace(key, _) | Change::Keep(key) | Change::Unload(key) => key,
             Change::Open(key, _) | Change::Preload(key, _) => key,
         }
     }
@@ -40,11 +42,15 @@ pub fn between(present: &Present<'_>, new: &Instance) -> Vec<Change> {
     for (&key, &same) in present {
         let group = new.groups.get(&key.process_group);
         let has_work = |group: &Group| !group.options.is_service() || named.contains_key(key);
-        changes.push(match group.is_some_and(|group| has_work(group)) {
-            false => Change::Close(key.clone()),
-            true if same => Change::Keep(key.clone()),
-            true => Change::Replace(key.clone()),
-        });
+        if !group.is_some_and(|group| has_work(group)) {
+            changes.push(Change::Close(key.clone()));
+            continue;
+        }
+        match (same, named.contains_key(key)) {
+            (true, true) => changes.push(Change::Keep(key.clone())),
+            (true, false) => changes.extend([Change::Keep(key.clone()), Change::Unload(key.clone())]),
+            (false, is_named) => changes.push(Change::Replace(key.clone(), is_named)),
+        }
     }
     for (key, scripts) in named {
         changes.push(if present.contains_key(&key) {
@@ -109,12 +115,23 @@ mod tests {
         let new = instance(&["a", "b", "d"], &[("a", "/a"), ("d", "/d"), ("d", "/second")]);
         let expected = [
             Change::Keep(a.clone()),
-            Change::Replace(b.clone()),
+            Change::Replace(b.clone(), false),
             Change::Close(c.clone()),
             Change::Preload(a.clone(), vec!["/a".into()]),
             Change::Open(key("d"), vec!["/d".into(), "/second".into()]),
         ];
         assert_eq!(between(&present, &new), expected);
+    }
+
+    #[test]
+    fn a_pool_that_is_not_named_any_more_unloads() {
+        let (a, b) = (key("a"), key("b"));
+        let present = Present::from([(&a, true), (&b, false)]);
+        let changes = between(&present, &instance(&["a", "b"], &[("b", "/b")]));
+        let preload = Change::Preload(b.clone(), vec!["/b".into()]);
+        let expected =
+            [Change::Keep(a.clone()), Change::Unload(a.clone()), Change::Replace(b.clone(), true), preload];
+        assert_eq!(changes, expected);
     }
 
     #[test]

@@ -117,19 +117,25 @@ impl Household {
         match change {
             Change::Close(key) => self.close(&key, now),
             Change::Keep(key) => self.keep(&key, now),
-            Change::Replace(key) => self.replace(&key, now),
+            Change::Replace(key, named) => self.replace(&key, named, now),
             Change::Open(key, scripts) => {
                 let Some(group) = self.group(&key) else { return };
                 let wanted = group.options.processes;
                 self.open(Opening { key, group, scripts, preloaded: true, wanted }, now);
             }
             Change::Preload(key, scripts) => {
-                let Some(place) = self.places.get(&key) else { return };
-                let id = place.successor.unwrap_or(place.serving);
-                let Some(pool) = self.pools.get_mut(&id) else { return };
-                pool.preload(scripts, now);
+                if let Some(pool) = self.newest(&key) {
+                    pool.preload(scripts, now);
+                }
             }
+            Change::Unload(key) => self.newest(&key).into_iter().for_each(|pool| pool.unload(now)),
         }
+    }
+
+    /// Who serves in a place, or is about to.
+    fn newest(&mut self, key: &PoolKey) -> Option<&mut Pool> {
+        let place = self.places.get(key)?;
+        self.pools.get_mut(&place.successor.unwrap_or(place.serving))
     }
 
     /// The group of a pool, as it is for its application.
@@ -192,12 +198,11 @@ impl Household {
         let called_off = place.successor.take();
         if let (Some(pool), Some(group)) = (self.pools.get_mut(&place.serving), group) {
             pool.set_group(group);
-            pool.preloaded = false; // a preload that is still named follows as a change of its own
         }
         called_off.into_iter().for_each(|id| self.dismiss(id, now));
     }
 
-    fn replace(&mut self, key: &PoolKey, now: Instant) {
+    fn replace(&mut self, key: &PoolKey, named: bool, now: Instant) {
         let Some(group) = self.group(key) else { return };
         let Some(place) = self.places.get_mut(key) else { return };
         let under_way = place.successor.and_then(|id| self.pools.get(&id));
@@ -208,7 +213,8 @@ impl Household {
         let Some(old) = self.pools.get(&place.serving) else { return };
         let wanted = old.roster().wanted();
         let alone = group.options.is_service() || old.group().options.is_service();
-        let scripts = old.scripts().to_vec();
+        // What a configuration named before, and this one does not, is no concern of the new pool's.
+        let scripts = if named || !old.preloaded { old.scripts().to_vec() } else { Vec::new() };
         let opening = Opening { key: key.clone(), group, scripts, preloaded: false, wanted };
         called_off.into_iter().for_each(|id| self.dismiss(id, now));
         if alone {

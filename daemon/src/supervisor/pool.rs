@@ -142,6 +142,15 @@ impl Pool {
         self.want(self.group.options.processes, now);
     }
 
+    /// The configuration names no scripts for it any more. Workers that have imported some give way; what
+    /// requests have taught it stays.
+    pub fn unload(&mut self, now: Instant) {
+        if std::mem::take(&mut self.preloaded) && !self.scripts.is_empty() {
+            self.scripts.clear();
+            self.roll(now);
+        }
+    }
+
     /// Nobody is started before these pools have gone.
     pub fn wait_for(&mut self, pools: Vec<u64>) {
         if !pools.is_empty() {
