@@ -48,6 +48,17 @@ def forked(environ):
     return os.waitpid(pid, 0)[1]
 
 
+def measured(environ):
+    """Are there metrics? And what a forked child makes of them, by its exit status."""
+    mod_wsgi.start_recording_metrics()
+    pid = os.fork()
+    if pid == 0:
+        mod_wsgi.start_recording_metrics()
+        told = [mod_wsgi.request_metrics(), mod_wsgi.process_metrics()]
+        os._exit(0 if told == [None, None] else 1)
+    return [mod_wsgi.request_metrics() is not None, os.waitpid(pid, 0)[1]]
+
+
 def touch_stream(name):
     stream = getattr(sys, name)
     kind = type(stream)
@@ -77,6 +88,7 @@ ROUTES = {
     "/apache": describe_apache,
     "/signals": signals,
     "/forked": forked,
+    "/measured": measured,
     "/streams": streams,
     "/companion": companion,
     "/kill": kill,

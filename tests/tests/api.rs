@@ -134,6 +134,13 @@ fn unless_signals_are_not_restricted() {
     until("a new worker", || json(&stack, "/pid") != pid);
 }
 
+/// A thread that is noting a request at the moment of the fork has the metrics' lock, and is not there in the child.
+#[test]
+fn a_forked_child_has_no_metrics() {
+    let stack = site("threads=2").run();
+    assert_eq!(json(&stack, "/measured"), json!([true, 0]));
+}
+
 #[test]
 fn restricted_streams_are_errors_that_name_them() {
     let stack = site("threads=2").run();

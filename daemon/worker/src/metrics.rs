@@ -3,7 +3,7 @@
 
 use crate::meter::Meter;
 use crate::tally::{Interval, Lap, Tally};
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use crate::{environ, locked, processor};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -45,7 +45,11 @@ pub(crate) fn end(thread: u32, meter: Option<&Meter>) {
     }
 }
 
+/// Nothing in a forked child, which has no requests: a thread that held the lock may not have come along.
 fn noted<R>(work: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+    if worker::forked() {
+        return None;
+    }
     locked(&RECORDER).as_mut().map(work)
 }
 
@@ -53,7 +57,7 @@ fn noted<R>(work: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
 #[pyfunction]
 #[pyo3(signature = (cpu, /))]
 pub(crate) fn start_recording(py: Python<'_>, cpu: Cpu) {
-    let Some(worker) = Worker::get() else { return };
+    let Some(worker) = Worker::get().filter(|_| !worker::forked()) else { return };
     py.detach(|| {
         locked(&RECORDER).get_or_insert_with(|| Recorder {
             tally: Tally::new(worker.plan.threads, Instant::now()),
