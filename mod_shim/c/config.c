@@ -6,6 +6,7 @@ static void unset(wsgid_settings *settings)
 {
     settings->pass_authorization = WSGID_UNSET;
     settings->reloading = WSGID_UNSET;
+    settings->ignore_activity = WSGID_UNSET;
     settings->chunked = WSGID_UNSET;
     settings->map_head = WSGID_UNSET;
     settings->error_override = WSGID_UNSET;
@@ -31,6 +32,7 @@ static wsgid_settings merge(const wsgid_settings *base, const wsgid_settings *ch
         .callable = first(child->callable, base->callable),
         .pass_authorization = first_set(child->pass_authorization, base->pass_authorization),
         .reloading = first_set(child->reloading, base->reloading),
+        .ignore_activity = first_set(child->ignore_activity, base->ignore_activity),
         .chunked = first_set(child->chunked, base->chunked),
         .map_head = first_set(child->map_head, base->map_head),
         .error_override = first_set(child->error_override, base->error_override),
@@ -108,8 +110,8 @@ static wsgid_settings of_route(const wsgid_route *route)
 wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route)
 {
     static const wsgid_settings defaults = {
-        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1, .chunked = 0,
-        .map_head = WSGID_MAP_AUTO, .error_override = 0, .sendfile = 0
+        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1,
+        .ignore_activity = 0, .chunked = 0, .map_head = WSGID_MAP_AUTO, .error_override = 0, .sendfile = 0
     };
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);

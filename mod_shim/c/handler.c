@@ -132,6 +132,7 @@ static int serve(request_rec *r, const wsgid_settings *settings, const wsgid_rou
     }
     ask.pass_authorization = settings->pass_authorization || core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
     ask.reloading = settings->reloading;
+    ask.ignore_activity = settings->ignore_activity;
     ask.restrict_embedded = server->restrict_embedded == 1;
     if (settings->dispatch && (status = wsgid_dispatch(settings->dispatch, &ask)) != OK)
         return status;

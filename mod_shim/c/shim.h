@@ -175,6 +175,7 @@ typedef struct {
     int knows_proxies;           /* there is a list of trusted proxies */
     int pass_authorization;
     int reloading;
+    int ignore_activity;
     int expand_callable;
     int restrict_embedded;
 } shim_ask;

@@ -56,6 +56,7 @@ typedef struct {
     const char *callable;
     int pass_authorization;
     int reloading;
+    int ignore_activity;
     int chunked;
     int map_head;                        /* wsgid_map_head */
     int error_override;

@@ -487,6 +487,7 @@ unsafe fn ask_of<'a>(raw: &c::shim_ask) -> Ask<'a> {
             content_length: raw.content_length.try_into().ok(),
             request_time: raw.request_time.try_into().unwrap_or(0),
             script_written: raw.script_written.try_into().unwrap_or(0),
+            ignore_activity: raw.ignore_activity != 0,
             timeout: Duration::from_secs(raw.timeout.into()),
             allowed_groups: (raw.restricts_groups != 0)
                 .then(|| texts(raw.allowed_groups, raw.allowed_group_count)),

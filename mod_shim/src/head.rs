@@ -63,6 +63,7 @@ pub fn write<D: Door>(ask: &Ask<'_>, entry: &Entry<'_>, door: &D) -> Result<Vec<
         https,
         handler: ask.handler,
         script_written: ask.script_written,
+        ignore_activity: ask.ignore_activity,
         hook: entry.hook,
     })?)
 }

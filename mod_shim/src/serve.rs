@@ -48,6 +48,8 @@ pub struct Ask<'a> {
     pub request_time: u64,
     /// The script file's mtime in microseconds since the epoch; 0 if unknown.
     pub script_written: u64,
+    /// `WSGIIgnoreActivity`.
+    pub ignore_activity: bool,
     /// Apache's `Timeout`.
     pub timeout: Duration,
     /// `WSGIRestrictProcess`: no other process groups than these.

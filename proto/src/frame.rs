@@ -93,6 +93,8 @@ kinds! {
     Retire = 82, bounds::SMALL;
     /// Worker → daemon: a line for the daemon's log.
     Note = 83, bounds::LOG + 64;
+    /// Worker → daemon: it should be replaced.
+    Worn = 84, bounds::SMALL;
     /// Daemon → launcher: [`crate::launch::LaunchPlan`].
     LaunchPlan = 96, bounds::PLAN;
     /// Daemon → worker: [`crate::launch::WorkerPlan`].

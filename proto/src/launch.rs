@@ -62,6 +62,8 @@ plain_message! {
         nice: i32,
         /// RLIMIT_CPU; 0 is none, as below.
         cpu_seconds: u64,
+        /// The limit at which the kernel kills.
+        cpu_seconds_hard: u64,
         /// RLIMIT_DATA.
         data_bytes: u64,
         /// RLIMIT_AS.
@@ -117,7 +119,7 @@ plain_message! {
         preload: Vec<Bytes>,
         /// Who may connect, beside root.
         web_uid: u32,
-        /// After `Retire`, requests have so long.
+        /// Without a word of the supervisor's, requests have so long when it ends.
         shutdown_seconds: u32,
         /// Watch every imported file and ask for a reload when one changes.
         watch: bool,
@@ -131,6 +133,12 @@ plain_message! {
         restrict_stdout: bool,
         /// `signal.signal()` does nothing.
         restrict_signal: bool,
+        /// After so many requests it is [`Worn`]; with 0 it never is, here and below.
+        maximum_requests: u64,
+        /// After so long without any.
+        inactivity_seconds: u32,
+        /// What ps(1) calls it; empty for what it is.
+        display_name: String,
         /// For the module `apache`.
         server: Server,
     } checked by workable
@@ -161,31 +169,90 @@ plain_message! {
 }
 
 plain_message! {
-    /// Finish what you have and end.
-    Retire {
-        /// Of the application's `process_stopping` event: a [`Reason`]'s name.
+    /// The worker should be replaced, and goes on serving until it is told to end.
+    Worn {
+        /// A [`Reason`]'s name.
         reason: String,
     }
 }
 
-/// Why a worker ends, in mod_wsgi's words.
+plain_message! {
+    /// Finish what you have and end.
+    Retire {
+        /// Of the application's `process_stopping` event: a [`Reason`]'s name.
+        reason: String,
+        /// Requests under way have so long.
+        seconds: u32,
+    }
+}
+
+/// Why a worker ends, in mod_wsgi's words where it has one for the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// Its pool or the daemon ends, or there are too many.
     Shutdown,
     /// Somebody asked for new workers.
     Graceful,
+    /// The same, where the group has an `eviction-timeout`.
+    Eviction,
     /// Its code on disk has changed.
     ScriptReload,
+    /// It has served `maximum-requests`.
+    MaximumRequests,
+    /// It is as old as `restart-interval`.
+    RestartInterval,
+    /// Nothing has happened for `inactivity-timeout`.
+    Inactivity,
+    /// Its application was not imported within `startup-timeout`.
+    Startup,
+    /// It has used up `cpu-time-limit`.
+    CpuTime,
 }
 
 impl Reason {
+    const ALL: [Self; 9] = [
+        Self::Shutdown,
+        Self::Graceful,
+        Self::Eviction,
+        Self::ScriptReload,
+        Self::MaximumRequests,
+        Self::RestartInterval,
+        Self::Inactivity,
+        Self::Startup,
+        Self::CpuTime,
+    ];
+
     /// What applications are told.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shutdown => "shutdown_signal",
             Self::Graceful => "graceful_signal",
+            Self::Eviction => "eviction_signal",
             Self::ScriptReload => "script_reload",
+            Self::MaximumRequests => "maximum_requests",
+            Self::RestartInterval => "restart_interval",
+            Self::Inactivity => "inactivity_timeout",
+            Self::Startup => "startup_timeout",
+            Self::CpuTime => "cpu_time_limit",
+        }
+    }
+
+    /// The reason of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// What administrators read when a worker is replaced for it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Shutdown => "is not needed any more",
+            Self::Graceful | Self::Eviction => "was asked to make room for a new one",
+            Self::ScriptReload => "runs code that is no longer what is on disk",
+            Self::MaximumRequests => "has served maximum-requests",
+            Self::RestartInterval => "is as old as restart-interval",
+            Self::Inactivity => "has had nothing to do for inactivity-timeout",
+            Self::Startup => "had not imported its application within startup-timeout",
+            Self::CpuTime => "has used up cpu-time-limit",
         }
     }
 }

@@ -7,7 +7,7 @@ mod value;
 
 use crate::bounds;
 use bytes::Bytes;
-use value::{check, split_paths};
+use value::{check, split_paths, split_variable};
 
 pub use value::Shape;
 
@@ -62,21 +62,24 @@ pub const RULES: &[OptionRule] = &[
     rule("python-warnings", Text, Full),
     rule("python-hash-seed", Seed, Full),
     rule("dont-write-bytecode", Switch, Full),
+    rule("env", Variable, Full),
     rule("switch-interval", Decimal, Full),
     rule("restrict-stdin", Switch, Full),
     rule("restrict-stdout", Switch, Full),
     rule("restrict-signal", Switch, Full),
     rule("stack-size", BYTES, Full),
-    rule("maximum-requests", COUNT, NotYet),
-    rule("restart-interval", Seconds, NotYet),
-    rule("inactivity-timeout", Seconds, NotYet),
+    rule("maximum-requests", COUNT, Full),
+    rule("maximum-requests-jitter", COUNT, Full),
+    rule("restart-interval", Seconds, Full),
+    rule("restart-interval-jitter", Seconds, Full),
+    rule("inactivity-timeout", Seconds, Full),
     rule("request-timeout", Seconds, NotYet),
     rule("interrupt-timeout", Seconds, NotYet),
-    rule("graceful-timeout", Seconds, NotYet),
-    rule("eviction-timeout", Seconds, NotYet),
+    rule("graceful-timeout", Seconds, Full),
+    rule("eviction-timeout", Seconds, Full),
     rule("shutdown-timeout", Seconds, Full),
     rule("deadlock-timeout", Seconds, NotYet),
-    rule("startup-timeout", Seconds, NotYet),
+    rule("startup-timeout", Seconds, Full),
     rule("connect-timeout", Seconds, Full),
     rule("socket-timeout", Seconds, Full),
     rule("queue-timeout", Seconds, Full),
@@ -94,7 +97,7 @@ pub const RULES: &[OptionRule] = &[
     rule("socket-user", Text, Moot("sockets admit the web server's user by its credentials")),
     rule("script-user", Text, Full),
     rule("script-group", Text, Full),
-    rule("display-name", Text, NotYet),
+    rule("display-name", Text, Full),
     rule("cpu-time-limit", Seconds, Full),
     rule("cpu-priority", Signed(-20, 19), Full),
     rule("memory-limit", BYTES, Full),
@@ -170,6 +173,26 @@ pub struct ProcessGroup {
     pub restrict_signal: bool,
     /// Bytes for each thread's stack; 0 is the system's default.
     pub stack_size: u64,
+    /// Variables of the workers' environment, in their order.
+    pub env: Vec<(String, Bytes)>,
+    /// What ps(1) calls its workers.
+    pub display_name: Option<String>,
+    /// After so many requests a worker is replaced; 0 is never, here and below.
+    pub maximum_requests: u32,
+    /// Up to so many more, each worker another number.
+    pub maximum_requests_jitter: u32,
+    /// A worker that has served for so long is replaced.
+    pub restart_interval: u32,
+    /// Up to so much longer, each worker another time.
+    pub restart_interval_jitter: u32,
+    /// A worker without requests for so long is replaced, or ends where only requests have opened its pool.
+    pub inactivity_timeout: u32,
+    /// A worker whose application is not imported for so long is replaced.
+    pub startup_timeout: u32,
+    /// How long the requests of a worker may take that is being replaced, before `shutdown_timeout` begins.
+    pub graceful_timeout: u32,
+    /// The same where a signal asks for it; 0 is `graceful_timeout`.
+    pub eviction_timeout: u32,
     /// How long requests may take to finish when a worker is told to end.
     pub shutdown_timeout: u32,
     /// How long a request waits for the daemon and for a first worker.
@@ -240,6 +263,16 @@ impl ProcessGroup {
             restrict_stdout: false,
             restrict_signal: true,
             stack_size: 0,
+            env: Vec::new(),
+            display_name: None,
+            maximum_requests: 0,
+            maximum_requests_jitter: 0,
+            restart_interval: 0,
+            restart_interval_jitter: 0,
+            inactivity_timeout: 0,
+            startup_timeout: 0,
+            graceful_timeout: 15,
+            eviction_timeout: 0,
             shutdown_timeout: 5,
             connect_timeout: 15,
             socket_timeout: 0,
@@ -395,6 +428,16 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "restrict-stdout" => group.restrict_stdout = checked.on,
         "restrict-signal" => group.restrict_signal = checked.on,
         "stack-size" => group.stack_size = checked.number,
+        "env" => group.env.push(split_variable(value)),
+        "display-name" => group.display_name = Some(text()),
+        "maximum-requests" => group.maximum_requests = checked.number as u32,
+        "maximum-requests-jitter" => group.maximum_requests_jitter = checked.number as u32,
+        "restart-interval" => group.restart_interval = checked.number as u32,
+        "restart-interval-jitter" => group.restart_interval_jitter = checked.number as u32,
+        "inactivity-timeout" => group.inactivity_timeout = checked.number as u32,
+        "startup-timeout" => group.startup_timeout = checked.number as u32,
+        "graceful-timeout" => group.graceful_timeout = checked.number as u32,
+        "eviction-timeout" => group.eviction_timeout = checked.number as u32,
         "shutdown-timeout" => group.shutdown_timeout = checked.number as u32,
         "connect-timeout" => group.connect_timeout = checked.number as u32,
         "socket-timeout" => group.socket_timeout = checked.number as u32,

@@ -38,6 +38,8 @@ pub struct RequestHead {
     pub reloading: bool,
     /// `wsgi.url_scheme` is https.
     pub https: bool,
+    /// `WSGIIgnoreActivity`: it keeps no worker from being idle.
+    pub ignore_activity: bool,
 }
 
 impl RequestHead {
@@ -65,8 +67,8 @@ impl RequestHead {
                     }
                     self.set_text(tag, place(payload, value));
                 }
-                (6 | 7 | 9..=11 | 13, Value::Number(number)) => self.set_number(tag, number),
-                (1..=15, _) => return Err(format!("has a field {tag} of another type")),
+                (6 | 7 | 9..=11 | 13 | 16, Value::Number(number)) => self.set_number(tag, number),
+                (1..=16, _) => return Err(format!("has a field {tag} of another type")),
                 _ => {}
             }
         }
@@ -93,6 +95,7 @@ impl RequestHead {
             9 => self.body_complete = number != 0,
             10 => self.reloading = number != 0,
             11 => self.https = number != 0,
+            16 => self.ignore_activity = number != 0,
             _ => self.script_written = number,
         }
     }
@@ -199,6 +202,8 @@ pub struct HeadFields<'a> {
     pub handler: &'a [u8],
     #[allow(missing_docs)]
     pub script_written: u64,
+    #[allow(missing_docs)]
+    pub ignore_activity: bool,
     /// The function to ask and its arguments, where this is no request to serve.
     pub hook: Option<(Hook, &'a [&'a [u8]])>,
 }
@@ -262,6 +267,7 @@ impl HeadWriter {
             }
             arguments.iter().for_each(|argument| put_entry(out, 15, argument));
         }
+        put_number(out, 16, fields.ignore_activity.into());
         let length = out.len() - crate::frame::HEADER;
         if length > bounds::HEAD || self.variables > bounds::PAIRS {
             return Err(HeadTooLarge);
@@ -310,6 +316,7 @@ mod tests {
             script_written: 1_600_000_000_000_000,
             hook: 0,
             arguments: Vec::new(),
+            ignore_activity: true,
         }
     }
 
@@ -345,6 +352,7 @@ mod tests {
             script_written: head.script_written,
             hook: head.hook.map_or(0, |hook| hook as u32),
             arguments: head.arguments().map(Bytes::copy_from_slice).collect(),
+            ignore_activity: head.ignore_activity,
         }
     }
 
@@ -371,6 +379,7 @@ mod tests {
                 https: true,
                 handler: b"wsgi-script",
                 script_written: 1_600_000_000_000_000,
+                ignore_activity: true,
                 hook,
             };
             let frame = writer.finish(&fields).unwrap();

@@ -14,9 +14,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use wsgid_proto::launch::{LAST_FD, LaunchPlan};
 
-/// Beyond the soft limit of CPU time, where SIGXCPU asks a worker to end, seconds until the hard one.
-const CPU_GRACE: u64 = 6;
-
 /// The first exit status; the step's number is added.
 const EXIT_BASE: u8 = 70;
 
@@ -90,9 +87,8 @@ fn session() -> Result<(), StepError> {
 }
 
 fn limits(plan: &LaunchPlan) -> Result<(), StepError> {
-    let cpu_hard = plan.cpu_seconds.saturating_add(CPU_GRACE);
     for (limit, resource, soft, hard) in [
-        ("cpu-time-limit", Resource::RLIMIT_CPU, plan.cpu_seconds, cpu_hard),
+        ("cpu-time-limit", Resource::RLIMIT_CPU, plan.cpu_seconds, plan.cpu_seconds_hard),
         ("memory-limit", Resource::RLIMIT_DATA, plan.data_bytes, plan.data_bytes),
         ("virtual-memory-limit", Resource::RLIMIT_AS, plan.address_bytes, plan.address_bytes),
     ] {

@@ -10,7 +10,7 @@ mod orders;
 
 use super::difference::{self, Change, Present};
 use super::pool::{Opening, Pool, PoolKey, Surroundings};
-use super::worker::{News, Report};
+use super::worker::{News, Report, printable};
 use crate::configuration::asked::AskedOnce;
 use crate::configuration::{Accounts, Group, Instance, Privilege, accept, state};
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 use wsgid_proto::control::{Configure, Configured};
+use wsgid_proto::launch::Reason;
 
 /// What the household knows about the world.
 pub struct Terms {
@@ -180,7 +181,7 @@ impl Household {
     fn dismiss(&mut self, id: u64, now: Instant) {
         if let Some(pool) = self.pools.get_mut(&id) {
             pool.close();
-            pool.leave(now);
+            pool.leave(false, now);
         }
         self.forget_deserted(id, now);
     }
@@ -237,6 +238,9 @@ impl Household {
             self.places.get(&key).filter(|place| place.successor == Some(id)).map(|place| place.serving);
         let rival = old.and_then(|old| self.pools.get(&old)).is_some_and(|old| old.roster().serves_loaded());
         let ready = matches!(news, News::Ready { .. });
+        if matches!(news, News::Worn { reason: Reason::Inactivity }) && self.rest(&key, id, serial, now) {
+            return;
+        }
         if let Some(pool) = self.pools.get_mut(&id) {
             pool.hear(serial, news, rival, now);
         }
@@ -244,6 +248,24 @@ impl Household {
         if ready {
             self.hand_over(&key, id, now);
         }
+    }
+
+    /// A worker has had nothing to do for long. Where requests have opened its pool, they may do so again:
+    /// it goes, and with the last the pool. True if that is so.
+    fn rest(&mut self, key: &PoolKey, id: u64, serial: u32, now: Instant) -> bool {
+        let Some(pool) = self.pools.get_mut(&id).filter(|pool| !pool.preloaded) else { return false };
+        if pool.spare(serial, now) {
+            return true;
+        }
+        let alone =
+            self.places.get(key).is_some_and(|place| place.serving == id && place.successor.is_none());
+        let empty = pool.roster().wanted() == 1 && pool.requests_if_idle().is_some();
+        if alone && empty {
+            let (group, application) = (printable(&key.process_group), printable(&key.application_group));
+            tracing::info!(%group, %application, "an idle application group is closed until it is asked for");
+            self.close(key, now);
+        }
+        alone && empty
     }
 
     /// A successor that serves takes its place.

@@ -43,6 +43,7 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         umask: options.umask,
         nice: options.cpu_priority,
         cpu_seconds: options.cpu_time_limit.into(),
+        cpu_seconds_hard: cpu_seconds_hard(options),
         data_bytes: options.memory_limit,
         address_bytes: options.virtual_memory_limit,
         directory: directory(group),
@@ -50,6 +51,15 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         arguments: arguments(options, program.clone()),
         program,
     }
+}
+
+/// At the soft limit SIGXCPU makes a worker ask for a successor; until the hard one it has as long as it may
+/// need to finish.
+fn cpu_seconds_hard(options: &ProcessGroup) -> u64 {
+    [options.cpu_time_limit, 1, options.graceful_timeout, options.shutdown_timeout]
+        .into_iter()
+        .map(u64::from)
+        .sum()
 }
 
 /// Python's own options, then what it is to run.
@@ -78,6 +88,20 @@ fn directory(group: &Group) -> Bytes {
     }
 }
 
+/// As in mod_wsgi, `%{GROUP}` is `(wsgi:name)`; any other name stands as it is.
+fn display_name(options: &ProcessGroup) -> String {
+    match options.display_name.as_deref() {
+        Some("%{GROUP}") => format!("(wsgi:{})", options.name),
+        other => other.unwrap_or_default().into(),
+    }
+}
+
+/// Spread over the jitter, so that workers that begin together are not worn together.
+fn maximum_requests(options: &ProcessGroup, serial: u32) -> u64 {
+    let (most, jitter) = (u64::from(options.maximum_requests), u64::from(options.maximum_requests_jitter));
+    if most == 0 { 0 } else { most + u64::from(serial.wrapping_mul(0x9E37_79B9)) % (jitter + 1) }
+}
+
 /// The interpreter's plan.
 pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
     let options = &group.options;
@@ -102,6 +126,9 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         restrict_stdin: options.restrict_stdin,
         restrict_stdout: options.restrict_stdout,
         restrict_signal: options.restrict_signal,
+        maximum_requests: maximum_requests(options, place.serial),
+        inactivity_seconds: options.inactivity_timeout,
+        display_name: display_name(options),
         server: (*group.server).clone(),
     }
 }
@@ -130,6 +157,9 @@ pub fn environment(inherited: impl Iterator<Item = (OsString, OsString)>, group:
     }
     if let Some(seed) = &options.python_hash_seed {
         set("PYTHONHASHSEED", seed.as_bytes());
+    }
+    for (name, value) in &options.env {
+        set(name, value);
     }
     variables.into_iter().map(|(name, value)| Bytes::from([&name[..], b"=", &value[..]].concat())).collect()
 }

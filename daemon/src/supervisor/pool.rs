@@ -22,6 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use wsgid_proto::board::{PoolState, SlotState};
+use wsgid_proto::launch::Reason;
+use wsgid_proto::options::ProcessGroup;
 
 /// Which pool: names are unique within an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,12 +89,7 @@ impl Pool {
     pub fn open(opening: Opening, surroundings: Surroundings) -> io::Result<Self> {
         let Opening { key, group, scripts, preloaded, wanted } = opening;
         let options = &group.options;
-        let terms = Terms {
-            processes: options.processes,
-            shutdown: Duration::from_secs(options.shutdown_timeout.into()),
-            watch: surroundings.premises.watch,
-            alone: options.is_service(),
-        };
+        let terms = terms(options, surroundings.premises.watch);
         Ok(Self {
             id: process::random()?,
             key,
@@ -207,6 +204,10 @@ impl Pool {
                 tracing::info!(group = %self.group.title(), pid = self.pid(serial), "reload wanted: {reason}");
                 self.roster.reload_wanted(serial, now)
             }
+            News::Worn { reason } => {
+                let evicts = reason == Reason::Graceful && self.group.options.eviction_timeout > 0;
+                self.roster.worn(serial, if evicts { Reason::Eviction } else { reason }, now)
+            }
             News::Exited { how, last_line } => self.bury(serial, &how, &last_line, now),
         };
         self.perform(actions, now);
@@ -230,10 +231,17 @@ impl Pool {
         self.perform(actions, now);
     }
 
+    /// A worker that has nothing to do goes, and nobody comes for it. False if the others would be too few.
+    pub fn spare(&mut self, serial: u32, now: Instant) -> bool {
+        let Some(actions) = self.roster.spare(serial, 1, now) else { return false };
+        self.perform(actions, now);
+        true
+    }
+
     /// Every worker finishes what it has. The board stays open, so that nobody asks for another
-    /// pool of this daemon meanwhile; see [`Pool::close`].
-    pub fn leave(&mut self, now: Instant) {
-        let actions = self.roster.leave(now);
+    /// pool of this daemon meanwhile; see [`Pool::close`]. `hurry`: see [`Roster::leave`].
+    pub fn leave(&mut self, hurry: bool, now: Instant) {
+        let actions = self.roster.leave(hurry, now);
         self.perform(actions, now);
     }
 
@@ -262,12 +270,16 @@ impl Pool {
             match action {
                 Action::Start { serial, slot } => queue.extend(self.start(serial, slot, now)),
                 Action::Serve { serial, slot } => self.board.mark(slot, serial, SlotState::Ready),
-                Action::Retire { serial, slot, starting, reason } => {
+                Action::Retire { serial, slot, starting, reason, grace } => {
                     self.board.mark(slot, serial, SlotState::Draining);
-                    self.order(serial, Order::Retire(reason));
+                    self.order(serial, Order::Retire(reason, grace));
                     if starting {
                         self.order(serial, Order::Terminate);
                     }
+                }
+                Action::Replace { serial, reason } => {
+                    let (group, pid) = (self.group.title(), self.pid(serial));
+                    tracing::info!(%group, pid, "worker is replaced: it {}", reason.words());
                 }
                 Action::Kill { serial } => self.order(serial, Order::Kill),
                 Action::Clear { slot } => self.board.clear(slot),
@@ -355,6 +367,23 @@ impl Pool {
             std::fs::metadata(Path::new(OsStr::from_bytes(script))).ok()?.modified().ok()
         };
         self.scripts.iter().map(stamp).collect()
+    }
+}
+
+/// What a group's options mean for a roster.
+fn terms(options: &ProcessGroup, watch: bool) -> Terms {
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    let some = |number: u32| (number > 0).then(|| seconds(number));
+    Terms {
+        processes: options.processes,
+        shutdown: seconds(options.shutdown_timeout),
+        graceful: seconds(options.graceful_timeout),
+        eviction: some(options.eviction_timeout).unwrap_or(seconds(options.graceful_timeout)),
+        startup: some(options.startup_timeout),
+        lifetime: some(options.restart_interval),
+        lifetime_jitter: seconds(options.restart_interval_jitter),
+        watch,
+        alone: options.is_service(),
     }
 }
 

@@ -13,6 +13,9 @@
 //! whether the new code imports; then the others follow, and with each that is ready an old one
 //! retires. If the newcomer's import fails, it goes instead, the old ones are taken into the new
 //! generation, and the pool is under *repair* until its script changes or somebody asks again.
+//!
+//! **A worn worker** has served `maximum-requests`, is as old as `restart-interval`, or the like. It is
+//! replaced as in a roll, alone: it serves until whoever takes over from it is ready.
 
 mod settle;
 #[cfg(test)]
@@ -32,12 +35,22 @@ pub const STARTUP: Duration = Duration::from_secs(120);
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
 /// What the configuration says about a pool's workers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Terms {
     /// The most that serve at the same time.
     pub processes: u32,
     /// How long a retired worker's requests may take.
     pub shutdown: Duration,
+    /// The same in addition where the worker only makes room for another.
+    pub graceful: Duration,
+    /// The same where a signal asked for that.
+    pub eviction: Duration,
+    /// A worker that is not ready after so long, or whose application is not imported, is replaced.
+    pub startup: Option<Duration>,
+    /// A worker is worn after this time.
+    pub lifetime: Option<Duration>,
+    /// Up to so much longer, each worker another time.
+    pub lifetime_jitter: Duration,
     /// For development: a newcomer whose import fails serves all the same. The developer wants to see
     /// its traceback, and it alone knows what to watch.
     pub watch: bool,
@@ -56,7 +69,9 @@ pub enum Action {
     /// It takes requests from now on.
     Serve { serial: u32, slot: u32 },
     /// It takes no more, finishes and ends. One that is still `starting` has nothing to finish.
-    Retire { serial: u32, slot: u32, starting: bool, reason: Reason },
+    Retire { serial: u32, slot: u32, starting: bool, reason: Reason, grace: Duration },
+    /// It is worn: another is about to be started in its place.
+    Replace { serial: u32, reason: Reason },
     /// End it at once.
     Kill { serial: u32 },
     /// Its slot is free.
@@ -85,6 +100,8 @@ struct Member {
     slot: u32,
     generation: u64,
     stage: Stage,
+    /// It goes as soon as somebody serves in its place.
+    worn: Option<Reason>,
 }
 
 /// A roll that failed, or an import that did while others serve.
@@ -231,6 +248,32 @@ impl Roster {
         actions
     }
 
+    /// A worker is to be replaced, for whatever reason of its own. One that is far beyond its number of
+    /// requests says so again, and does not wait for somebody in its place.
+    pub fn worn(&mut self, serial: u32, reason: Reason, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let again = self.members.get(&serial).is_some_and(|member| member.worn == Some(reason));
+        if again && reason == Reason::MaximumRequests {
+            self.retire(serial, reason, now, &mut actions);
+        }
+        self.wear(serial, reason, &mut actions);
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// A worker has nothing to do: it goes, and nobody comes. `None` if the others would be too few.
+    pub fn spare(&mut self, serial: u32, fewest: u32, now: Instant) -> Option<Vec<Action>> {
+        let ready = self.members.get(&serial).is_some_and(|m| matches!(m.stage, Stage::Ready { .. }));
+        if !ready || self.wanted <= fewest.max(1) || self.missing() > 0 {
+            return None;
+        }
+        let mut actions = Vec::new();
+        self.wanted -= 1;
+        self.retire(serial, Reason::Inactivity, now, &mut actions);
+        self.settle(now, &mut actions);
+        Some(actions)
+    }
+
     /// Somebody with the right to do so asks for new workers: nothing keeps them waiting.
     pub fn roll(&mut self, now: Instant) -> Vec<Action> {
         self.renew(Reason::Graceful, now)
@@ -255,11 +298,15 @@ impl Roster {
         actions
     }
 
-    /// The pool closes: everyone goes, nobody comes.
-    pub fn leave(&mut self, now: Instant) -> Vec<Action> {
+    /// The pool closes: everyone goes, nobody comes. In a `hurry` they have `shutdown-timeout` alone.
+    pub fn leave(&mut self, hurry: bool, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.leaving = true;
         self.repair = None;
+        if hurry {
+            self.terms.graceful = Duration::ZERO;
+            self.hasten(now);
+        }
         let all: Vec<u32> = self.members.keys().copied().collect();
         all.into_iter().for_each(|serial| self.retire(serial, Reason::Shutdown, now, &mut actions));
         actions

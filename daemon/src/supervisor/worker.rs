@@ -17,12 +17,12 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
-use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire};
+use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire, Worn};
 use wsgid_proto::response::Level;
 
 /// What a worker may say. The application shares its process, so this is taken with a grain of salt:
 /// nothing here can do more than replace or end the worker itself.
-const PERMITTED: &[Kind] = &[Kind::Ready, Kind::ReloadWanted, Kind::Note];
+const PERMITTED: &[Kind] = &[Kind::Ready, Kind::ReloadWanted, Kind::Worn, Kind::Note];
 
 /// After the process has ended, its last words may still be on the way; a grandchild that holds the
 /// pipe open must not hold the news back.
@@ -31,8 +31,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What the pool tells a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Finish and end.
-    Retire(Reason),
+    /// Finish, within this time, and end.
+    Retire(Reason, Duration),
     /// It does not serve yet: end now.
     Terminate,
     /// The hard way, with the process group that it leads.
@@ -46,6 +46,8 @@ pub enum News {
     Ready { loaded: bool },
     /// See [`ReloadWanted`].
     ReloadWanted { reason: String },
+    /// See [`Worn`].
+    Worn { reason: Reason },
     /// Its process is gone: how, in words, and its last line of output.
     Exited { how: String, last_line: String },
 }
@@ -134,8 +136,9 @@ impl Worker {
             return;
         };
         match order {
-            Order::Retire(reason) => {
-                let retire = Retire { reason: reason.name().into() };
+            Order::Retire(reason, time) => {
+                let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+                let retire = Retire { reason: reason.name().into(), seconds };
                 let told = self.control.as_ref().map(|control| control.try_send(&retire));
                 if !matches!(told, Some(Ok(()))) {
                     let _ = kill(pid, Signal::SIGTERM); // it has hung up: the only way left to ask
@@ -174,6 +177,11 @@ impl Worker {
             Kind::Ready => Ok(Some(News::Ready { loaded: Ready::from_frame(frame)?.loaded })),
             Kind::ReloadWanted => {
                 Ok(Some(News::ReloadWanted { reason: printable(&ReloadWanted::from_frame(frame)?.reason) }))
+            }
+            Kind::Worn => {
+                // Whatever else it calls its reason, it wants to be replaced.
+                let reason = Reason::named(&Worn::from_frame(frame)?.reason).unwrap_or(Reason::Graceful);
+                Ok(Some(News::Worn { reason }))
             }
             Kind::Note => {
                 self.note(&Note::from_frame(frame)?);

@@ -1,4 +1,4 @@
-//! The conversation with the supervisor: Ready, ReloadWanted and Note go out, Retire comes in.
+//! The conversation with the supervisor: Ready, ReloadWanted, Worn and Note go out, Retire comes in.
 
 use crate::{journal, sys};
 use bytes::BytesMut;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::launch::{Note, Ready, ReloadWanted, Retire};
+use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire, Worn};
 use wsgid_proto::response::Level;
 use wsgid_proto::{Message, bounds};
 
@@ -22,12 +22,12 @@ pub(crate) struct Control {
 }
 
 /// What the supervisor wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Word {
     /// Nothing yet.
     None,
-    /// Finish and end, for this reason.
-    Retire(String),
+    /// Finish and end.
+    Retire(Retire),
     /// It is gone, or talks nonsense; either way nobody looks after this worker any more.
     Gone,
 }
@@ -52,6 +52,11 @@ impl Control {
         }
     }
 
+    /// Asks to be replaced; a second time, to be told to end at once.
+    pub(crate) fn worn(&self, reason: Reason) {
+        self.send(&Worn { reason: reason.name().into() }.frame());
+    }
+
     /// A line for the supervisor's log, without its end. False if it can't be told.
     pub(crate) fn note(&self, level: Level, line: &[u8]) -> bool {
         let text = String::from_utf8_lossy(line).into_owned();
@@ -70,8 +75,7 @@ impl Control {
         loop {
             match frame::take(&mut input) {
                 Ok(Some(frame)) if frame.kind == Kind::Retire => {
-                    return Retire::from_frame(frame)
-                        .map_or(Word::Gone, |retire| Word::Retire(retire.reason));
+                    return Retire::from_frame(frame).map_or(Word::Gone, Word::Retire);
                 }
                 Ok(Some(frame)) => {
                     journal::note(&format!("the supervisor said {:?}, which is not for workers", frame.kind));

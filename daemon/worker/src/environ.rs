@@ -53,7 +53,8 @@ impl Drawer {
         constant.set_item("wsgi.version", (1, 0))?;
         constant.set_item("wsgi.multithread", worker.plan.threads != 1)?;
         constant.set_item("wsgi.multiprocess", worker.plan.multiprocess)?;
-        constant.set_item("wsgi.run_once", false)?;
+        let once = worker.plan.threads == 1 && worker.plan.maximum_requests == 1;
+        constant.set_item("wsgi.run_once", once)?;
         constant.set_item("wsgi.input_terminated", true)?;
         constant.set_item("wsgi.file_wrapper", module.getattr("FileWrapper")?)?;
         constant.set_item("apache.version", py.import("apache")?.getattr("version")?)?;

@@ -55,6 +55,7 @@ mod sys;
 mod talk;
 mod tally;
 mod watch;
+mod wear;
 mod worker;
 
 use pyo3::prelude::*;

@@ -18,7 +18,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
-use wsgid_proto::launch::Reason;
+use wsgid_proto::launch::{Reason, Retire};
 
 /// How often a draining worker looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
@@ -32,6 +32,11 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     let outfit = outfit::take_over().map_err(|e| fault(&e))?;
     let (wakeup, wakeup_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|e| fault(&e))?;
     let worker = Worker::install(outfit).map_err(|e| fault(&e))?;
+    if !worker.plan.display_name.is_empty() {
+        if let Err(error) = sys::set_command_line(&worker.plan.display_name) {
+            journal::note(&format!("display-name has no effect: {error}"));
+        }
+    }
     let runtime = python::runtime(py)?;
     let wrapper = python::files(py)?.getattr("FileWrapper")?;
     runtime.call_method1("prepare", (plan(py, worker, &wakeup_end)?, wrapper))?;
@@ -48,8 +53,8 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     let end = py.detach(|| {
         worker.control.ready(loaded);
         let mut signals = Signals::default();
-        let reason = wait_for_the_end(worker, &wakeup, &mut signals);
-        drain(worker, &reason, signals)
+        let retire = wait_for_the_end(worker, &wakeup, &mut signals);
+        drain(worker, &retire, signals)
     });
     finish(py, end)?;
     sys::leave(0)
@@ -111,47 +116,60 @@ fn preload_one(py: Python<'_>, worker: &Worker, script: &[u8]) -> PyResult<bool>
     Ok(false)
 }
 
-/// Until the supervisor's word, the supervisor's end, or a signal; why the worker ends.
-fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> String {
+/// How a worker ends without a word of the supervisor's.
+fn end_of_itself(worker: &Worker) -> Retire {
+    Retire { reason: Reason::Shutdown.name().into(), seconds: worker.plan.shutdown_seconds }
+}
+
+/// Until the supervisor's word, the supervisor's end, or a signal.
+fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> Retire {
     loop {
+        let patience = worker.wear.patience(Instant::now()).map_or(PollTimeout::NONE, |time| {
+            // Rounded up: poll cuts what is below a millisecond.
+            (time + Duration::from_millis(1)).try_into().unwrap_or(PollTimeout::MAX)
+        });
         let mut ready = [
             PollFd::new(worker.control.as_fd(), PollFlags::POLLIN),
             PollFd::new(wakeup.as_fd(), PollFlags::POLLIN),
         ];
-        if let Err(e) = poll(&mut ready, PollTimeout::NONE) {
+        if let Err(e) = poll(&mut ready, patience) {
             if e == nix::Error::EINTR {
                 continue;
             }
             journal::note(&format!("the worker ends: waiting for the supervisor: {e}"));
-            return Reason::Shutdown.name().into();
+            return end_of_itself(worker);
         }
-        if let Some(reason) = heed(wakeup, signals) {
-            return reason.name().into();
+        if heed(worker, wakeup, signals) {
+            return end_of_itself(worker);
         }
         match worker.control.listen() {
             Word::None => {}
-            Word::Retire(reason) => return reason,
-            Word::Gone => return Reason::Shutdown.name().into(),
+            Word::Retire(retire) => return retire,
+            Word::Gone => return end_of_itself(worker),
+        }
+        if worker.is_inactive() && worker.wear.is_idle(Instant::now()) {
+            worker.control.worn(Reason::Inactivity);
         }
     }
 }
 
 /// Python's handler in C writes the number of every signal that has a handler. Is there one that ends the
-/// worker?
-fn heed(wakeup: &OwnedFd, signals: &mut Signals) -> Option<Reason> {
+/// worker? Others ask for a successor, which the supervisor has to start first.
+fn heed(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> bool {
     let mut numbers = [0; 64];
     let got = read(wakeup, &mut numbers).unwrap_or(0);
-    let mut reason = None;
+    let mut ends = false;
     for number in numbers[..got].iter().map(|number| i32::from(*number)) {
         match number {
-            libc::SIGTERM | libc::SIGINT => reason = reason.or(Some(Reason::Shutdown)),
-            libc::SIGUSR1 => reason = reason.or(Some(Reason::Graceful)),
+            libc::SIGTERM | libc::SIGINT => ends = true,
+            libc::SIGUSR1 => worker.control.worn(Reason::Graceful),
+            libc::SIGXCPU => worker.control.worn(Reason::CpuTime),
             libc::SIGHUP | libc::SIGUSR2 => signals.tell(number),
             // The application's own, where it may have handlers: they run in the main thread, which is this.
             _ => run_handlers(),
         }
     }
-    reason
+    ends
 }
 
 fn run_handlers() {
@@ -161,8 +179,8 @@ fn run_handlers() {
 }
 
 /// Lets what has been sent be served, and closes the door. Returns when the process should be gone.
-fn drain(worker: &'static Worker, reason: &str, signals: Signals) -> Instant {
-    let grace = Duration::from_secs(worker.plan.shutdown_seconds.into());
+fn drain(worker: &'static Worker, retire: &Retire, signals: Signals) -> Instant {
+    let grace = Duration::from_secs(retire.seconds.into());
     let deadline = Instant::now() + grace;
     reap_after(grace + Duration::from_secs(1));
     // The supervisor has done so before it says Retire; a signal from elsewhere has not.
@@ -170,7 +188,7 @@ fn drain(worker: &'static Worker, reason: &str, signals: Signals) -> Instant {
     if let Some(thread) = signals.stop() {
         until(deadline, || thread.is_finished());
     }
-    watch::process_stopping(reason);
+    watch::process_stopping(&retire.reason);
     until(deadline, || worker.is_idle());
     worker.kept.stop();
     let last_call = deadline.max(Instant::now() + LAST_CALL);

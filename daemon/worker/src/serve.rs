@@ -12,6 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use wsgid_proto::launch::Reason;
 use wsgid_proto::response::AbortCause;
 
 /// A request whose answer waits to be settled without the GIL.
@@ -61,6 +62,9 @@ fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Opt
                 // Access control and the like are parts of a request, and none of their own.
                 if request.head.hook.is_none() {
                     metrics::begin(thread);
+                    if worker.wear.count() {
+                        worker.control.worn(Reason::MaximumRequests);
+                    }
                 }
                 return Some(*request);
             }
@@ -123,7 +127,7 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
     match connection.head() {
         Ok(Some(head)) => {
             let daemon_start = environ::micros_now();
-            let counted = worker.begin();
+            let counted = worker.begin(!head.ignore_activity);
             // A hook's script is loaded again in place, when it is asked.
             if head.reloading && head.hook.is_none() {
                 worker.scripts.check(head.script(), head.script_written);
@@ -146,7 +150,7 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
             journal::note(&format!("a connection ends: {broken}"));
             // A head that came over whole was sent on a claim, which is not the shim's any more.
             if matches!(broken, Broken::Eager | Broken::Message(_)) {
-                drop(worker.begin());
+                drop(worker.begin(false));
             }
         }
     }

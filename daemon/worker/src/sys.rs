@@ -42,6 +42,34 @@ pub(crate) fn map_board(file: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), words) })
 }
 
+/// Writes over the arguments that this process was started with, which is what ps(1) shows. As far as they
+/// are long; Python has made copies of its own before any code of ours runs.
+pub(crate) fn set_command_line(name: &str) -> io::Result<()> {
+    // proc_pid_stat(5): fields 48 and 49, counted from the one behind the name, which may hold anything.
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<usize> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .filter_map(|f| f.parse().ok())
+        .collect();
+    let field = |from_end: usize| fields.len().checked_sub(from_end).and_then(|at| fields.get(at)).copied();
+    // Counted from the end, since the state is no number: arg_start, arg_end, env_start, env_end, exit_code.
+    let (Some(start), Some(end)) = (field(5), field(4)) else {
+        return Err(io::Error::other("the kernel does not say where they are"));
+    };
+    let room = end.checked_sub(start).filter(|&room| start != 0 && room > 1);
+    let room = room.ok_or_else(|| io::Error::other("there are none"))?;
+    let name = &name.as_bytes()[..name.len().min(room - 1)];
+    // SAFETY: the kernel's own word for where the writable strings of exec are, which stay there for as long
+    // as the process lives; nobody reads them concurrently but the kernel, for which any bytes will do.
+    let arguments = unsafe { std::slice::from_raw_parts_mut(start as *mut u8, room) };
+    arguments.fill(0);
+    arguments[..name.len()].copy_from_slice(name);
+    Ok(())
+}
+
 /// Wakes up to `count` sleepers of a set on the lower half of a word that is shared between processes, and
 /// says whether there was one.
 pub(crate) fn futex_wake(word: &AtomicU64, set: u32, count: i32) -> bool {

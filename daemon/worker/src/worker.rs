@@ -4,11 +4,13 @@ use crate::control::Control;
 use crate::kept::Kept;
 use crate::outfit::Outfit;
 use crate::scripts::Scripts;
+use crate::wear::Wear;
 use crate::{journal, sys};
 use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use wsgid_proto::board::{ANYBODY, Board, Claim, SlotState};
 use wsgid_proto::launch::WorkerPlan;
 use wsgid_proto::response::Level;
@@ -26,6 +28,7 @@ pub(crate) struct Worker {
     /// Where httpd's scoreboard is posted, if the group may see it.
     pub(crate) scores: Option<File>,
     board: Board<'static>,
+    pub(crate) wear: Wear,
     claim: Claim,
     begun: AtomicU64,
     active: AtomicUsize,
@@ -42,6 +45,11 @@ impl Worker {
             kept: Kept::new(listener, peers)?,
             scripts: Scripts::default(),
             scores,
+            wear: Wear::new(
+                plan.maximum_requests,
+                Duration::from_secs(plan.inactivity_seconds.into()),
+                Instant::now(),
+            ),
             begun: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             plan,
@@ -56,13 +64,16 @@ impl Worker {
         WORKER.get()
     }
 
-    /// Counts a request whose head has arrived.
-    pub(crate) fn begin(&'static self) -> (Duty, Active) {
+    /// Counts a request whose head has arrived; `stirs` if it is one of those that count as activity.
+    pub(crate) fn begin(&'static self, stirs: bool) -> (Duty, Active) {
+        if stirs {
+            self.wear.stir();
+        }
         self.active.fetch_add(1, Ordering::AcqRel);
         let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.board.set_requests(self.claim.slot, begun);
         self.board.begin(self.claim);
-        (Duty { worker: self }, Active { worker: self })
+        (Duty { worker: self }, Active { worker: self, stirs })
     }
 
     /// Requests that have begun, and those of them that are under way.
@@ -115,10 +126,14 @@ impl Drop for Duty {
 /// A request that keeps the worker from ending; outlives its [`Duty`] until the last byte is out.
 pub(crate) struct Active {
     worker: &'static Worker,
+    stirs: bool,
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
+        if self.stirs {
+            self.worker.wear.stir();
+        }
         self.worker.active.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -44,6 +44,9 @@ pub struct RequestHead {
     /// what that function is given beside the environ
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub arguments: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// WSGIIgnoreActivity
+    #[prost(bool, tag = "16")]
+    pub ignore_activity: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyWanted {
@@ -331,6 +334,8 @@ pub struct LaunchPlan {
     /// 0: no limit, here and below
     #[prost(uint64, tag = "8")]
     pub cpu_seconds: u64,
+    #[prost(uint64, tag = "15")]
+    pub cpu_seconds_hard: u64,
     #[prost(uint64, tag = "9")]
     pub data_bytes: u64,
     #[prost(uint64, tag = "10")]
@@ -395,6 +400,13 @@ pub struct WorkerPlan {
     /// the scoreboard's descriptor is open
     #[prost(bool, tag = "20")]
     pub server_metrics: bool,
+    /// 0: no limit, here and below
+    #[prost(uint64, tag = "21")]
+    pub maximum_requests: u64,
+    #[prost(uint32, tag = "22")]
+    pub inactivity_seconds: u32,
+    #[prost(string, tag = "23")]
+    pub display_name: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }
@@ -409,9 +421,16 @@ pub struct ReloadWanted {
     pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Worn {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Retire {
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub seconds: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Note {

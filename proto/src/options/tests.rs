@@ -59,6 +59,10 @@ fn values_that_do_not_fit_are_errors() {
         ("python-hash-seed", "Random"),
         ("dont-write-bytecode", "yes"),
         ("restrict-signal", "1"),
+        ("env", "NAME"),
+        ("env", "=value"),
+        ("env", "2ND=value"),
+        ("env", "A NAME=value"),
     ] {
         let (group, complaints) = one(key, value);
         assert!(group.is_none(), "{key}={value}");
@@ -84,6 +88,7 @@ fn every_option_is_in_force_or_warns_with_its_name() {
             Octal => "022",
             Switch => "On",
             Seed => "random",
+            Variable => "NAME=value",
         };
         let value = match rule.name {
             "processes" | "listen-backlog" => "2",
@@ -107,6 +112,13 @@ fn warnings_add_up_and_other_options_are_what_was_said_last() {
         [("python-warnings", "error"), ("threads", "2"), ("python-warnings", "ignore"), ("threads", "3")];
     let group = parse("site", &options).0.unwrap();
     assert_eq!((group.python_warnings, group.threads), (vec!["error".to_string(), "ignore".into()], 3));
+}
+
+#[test]
+fn variables_add_up_and_their_values_may_hold_anything() {
+    let group = parse("site", &[("env", "A=1"), ("env", "B_2=x=y z"), ("env", "C=")]).0.unwrap();
+    let expected = [("A", "1"), ("B_2", "x=y z"), ("C", "")];
+    assert_eq!(group.env, expected.map(|(name, value)| (name.to_string(), value.into())));
 }
 
 #[test]

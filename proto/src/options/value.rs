@@ -26,6 +26,8 @@ pub enum Shape {
     Octal,
     /// A positive decimal number.
     Decimal,
+    /// NAME=VALUE, as in an environment.
+    Variable,
     /// On or Off.
     Switch,
     /// `random`, or a whole number of 32 bits.
@@ -37,6 +39,22 @@ use Shape::*;
 /// The directories of a list.
 pub(super) fn split_paths(value: &[u8]) -> Vec<Bytes> {
     value.split(|&b| b == b':').filter(|part| !part.is_empty()).map(Bytes::copy_from_slice).collect()
+}
+
+/// Name and value of a variable.
+pub(super) fn split_variable(value: &[u8]) -> (String, Bytes) {
+    let end = value.iter().position(|&b| b == b'=').unwrap_or(value.len());
+    let name = String::from_utf8_lossy(&value[..end]).into_owned();
+    (name, Bytes::copy_from_slice(value.get(end + 1..).unwrap_or_default()))
+}
+
+/// As shells have it: what else execve(2) would take, no program would find.
+fn is_variable(value: &[u8]) -> bool {
+    let name = value.split(|&b| b == b'=').next().unwrap_or_default();
+    let letter = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
+    value.contains(&b'=')
+        && name.first().is_some_and(letter)
+        && name.iter().all(|b| letter(b) || b.is_ascii_digit())
 }
 
 /// A value that fits its shape, as whichever number it is.
@@ -89,6 +107,8 @@ pub(super) fn check(rule: &OptionRule, value: &[u8]) -> Result<Checked, Complain
             Ok(n) if n.is_finite() && n > 0.0 => Ok(Checked { decimal: n, ..Default::default() }),
             _ => Err(fault("a positive number")),
         },
+        Variable if is_variable(value) => Ok(Checked::default()),
+        Variable => Err(fault("of the form NAME=VALUE, with letters, digits and underscores in the name")),
         Switch if text.eq_ignore_ascii_case("on") => Ok(Checked { on: true, ..Default::default() }),
         Switch if text.eq_ignore_ascii_case("off") => Ok(Checked::default()),
         Switch => Err(fault("On or Off")),

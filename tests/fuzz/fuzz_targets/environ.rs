@@ -59,6 +59,7 @@ fn fields<'a>(input: &mut Input<'a>) -> HeadFields<'a> {
         request_start: input.large_number().into(),
         queue_start: u64::from(input.large_number()) << 48,
         script_written: input.number().into(),
+        ignore_activity: false,
         hook: None,
     }
 }

@@ -55,6 +55,7 @@ fn as_wire(head: &RequestHead) -> wire::RequestHead {
         https: head.https,
         handler: head.handler().into(),
         script_written: head.script_written,
+        ignore_activity: head.ignore_activity,
         hook: head.hook.map_or(0, |hook| hook as u32),
         arguments: head.arguments().map(copy).collect(),
     }

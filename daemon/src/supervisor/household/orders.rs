@@ -184,7 +184,7 @@ impl Household {
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.due.clear();
-        self.pools.values_mut().for_each(|pool| pool.leave(now));
+        self.pools.values_mut().for_each(|pool| pool.leave(true, now));
         self.tick(now);
     }
 

@@ -1,8 +1,8 @@
 //! How a roster comes to rest after any event: the replaced go, the missing come, the board learns
 //! whether waiting makes sense. Also the ways in which one worker leaves.
 
-use super::{Action, LAST_GRACE, Member, Repair, Roster, STARTUP, Stage};
-use std::time::Instant;
+use super::{Action, LAST_GRACE, Member, Repair, Roster, STARTUP, Stage, Terms};
+use std::time::{Duration, Instant};
 use wsgid_proto::board::PoolState;
 use wsgid_proto::launch::Reason;
 
@@ -22,18 +22,18 @@ impl Roster {
     fn retire_replaced(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let fresh = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
         let keep = if self.terms.alone { 0 } else { self.wanted.saturating_sub(fresh) as usize };
-        let mut old: Vec<(bool, u32)> = Vec::new();
+        let mut old: Vec<(bool, u32, Reason)> = Vec::new();
         for (serial, member) in &self.members {
+            let reason = member.worn.unwrap_or(self.renewal);
             match member.stage {
-                Stage::Ready { loaded, .. } if !self.is_fresh(member) => old.push((loaded, *serial)),
-                Stage::Starting { .. } if !self.is_fresh(member) => old.push((false, *serial)),
+                Stage::Ready { loaded, .. } if !self.is_fresh(member) => old.push((loaded, *serial, reason)),
+                Stage::Starting { .. } if !self.is_fresh(member) => old.push((false, *serial, reason)),
                 _ => {}
             }
         }
-        old.sort_unstable(); // those that serve nothing first, then the oldest
+        old.sort_unstable_by_key(|&(loaded, serial, _)| (loaded, serial)); // those that serve nothing first, then the oldest
         let going = old.len().saturating_sub(keep);
-        let reason = self.renewal;
-        old.into_iter().take(going).for_each(|(_, serial)| self.retire(serial, reason, now, actions));
+        old.into_iter().take(going).for_each(|(_, serial, reason)| self.retire(serial, reason, now, actions));
     }
 
     /// After a failed roll, or when fewer are wanted, there may be more than enough.
@@ -53,7 +53,7 @@ impl Roster {
             self.last_serial = self.last_serial.wrapping_add(1).max(1);
             let serial = self.last_serial;
             let stage = Stage::Starting { since: now };
-            self.members.insert(serial, Member { slot, generation: self.generation, stage });
+            self.members.insert(serial, Member { slot, generation: self.generation, stage, worn: None });
             actions.push(Action::Start { serial, slot });
         }
     }
@@ -107,27 +107,90 @@ impl Roster {
     }
 
     pub(super) fn retire(&mut self, serial: u32, reason: Reason, now: Instant, actions: &mut Vec<Action>) {
-        let deadline = now + self.terms.shutdown + LAST_GRACE;
+        let grace = self.grace(reason);
+        let deadline = now + grace + LAST_GRACE;
         let Some(member) = self.members.get_mut(&serial) else { return };
         let starting = matches!(member.stage, Stage::Starting { .. });
         if matches!(member.stage, Stage::Draining { .. } | Stage::Doomed) {
             return;
         }
         member.stage = Stage::Draining { deadline };
-        actions.push(Action::Retire { serial, slot: member.slot, starting, reason });
+        actions.push(Action::Retire { serial, slot: member.slot, starting, reason, grace });
+    }
+
+    /// How long a worker that goes for this reason may take to finish what it has.
+    fn grace(&self, reason: Reason) -> Duration {
+        let Terms { shutdown, graceful, eviction, alone, .. } = self.terms;
+        match reason {
+            _ if alone => shutdown, // a service has no requests to finish
+            Reason::Eviction => shutdown + eviction,
+            _ => shutdown + graceful,
+        }
+    }
+
+    /// Those that are on their way out already get no more time than those that are told now.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        let latest = now + self.terms.shutdown + LAST_GRACE;
+        for member in self.members.values_mut() {
+            if let Stage::Draining { deadline } = &mut member.stage {
+                *deadline = latest.min(*deadline);
+            }
+        }
+    }
+
+    /// A worker that serves is worn from now on, unless it is on its way out for another reason.
+    pub(super) fn wear(&mut self, serial: u32, reason: Reason, actions: &mut Vec<Action>) {
+        let generation = self.generation;
+        let Some(member) = self.members.get_mut(&serial) else { return };
+        let serves = matches!(member.stage, Stage::Ready { .. });
+        if serves && member.worn.is_none() && member.generation == generation {
+            member.worn = Some(reason);
+            actions.push(Action::Replace { serial, reason });
+        }
+    }
+
+    /// Those whose time has come.
+    fn wear_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let due: Vec<_> = self
+            .members
+            .iter()
+            .filter_map(|(&serial, member)| Some((serial, self.wears(serial, member)?)))
+            .filter(|(_, (at, _))| *at <= now)
+            .collect();
+        due.into_iter().for_each(|(serial, (_, reason))| self.wear(serial, reason, actions));
+    }
+
+    /// When a worker will have served long enough, and why.
+    pub(super) fn wears(&self, serial: u32, member: &Member) -> Option<(Instant, Reason)> {
+        let Stage::Ready { since, loaded } = member.stage else { return None };
+        if member.worn.is_some() || !self.is_current(member) {
+            return None;
+        }
+        let startup = self.terms.startup.filter(|_| !loaded).map(|time| (since + time, Reason::Startup));
+        let life = self.terms.lifetime.map(|time| {
+            let more = self.terms.lifetime_jitter.mul_f64(jitter(serial));
+            (since + time + more, Reason::RestartInterval)
+        });
+        startup.into_iter().chain(life).min_by_key(|(at, _)| *at)
+    }
+
+    pub(super) fn startup(&self) -> Duration {
+        self.terms.startup.unwrap_or(STARTUP)
     }
 
     /// Deadlines that have passed.
     pub(super) fn enforce(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.wear_out(now, actions);
+        let startup = self.startup();
         let mut late = false;
         for (&serial, member) in &mut self.members {
             let why = match member.stage {
-                Stage::Starting { since } if since + STARTUP <= now => {
+                Stage::Starting { since } if since + startup <= now => {
                     late = true;
-                    format!("a worker was not ready after {} seconds and is killed", STARTUP.as_secs())
+                    format!("a worker was not ready after {} seconds and is killed", startup.as_secs())
                 }
                 Stage::Draining { deadline } if deadline <= now => {
-                    "a worker did not end within shutdown-timeout and is killed".into()
+                    "a worker did not end in the time it had and is killed".into()
                 }
                 _ => continue,
             };
@@ -136,15 +199,25 @@ impl Roster {
             actions.push(Action::Kill { serial });
         }
         if late {
-            self.failed(format!("workers are not ready after {} seconds", STARTUP.as_secs()), now);
+            self.failed(format!("workers are not ready after {} seconds", startup.as_secs()), now);
         }
     }
 
-    fn is_fresh(&self, member: &Member) -> bool {
+    fn is_current(&self, member: &Member) -> bool {
         member.generation == self.generation
+    }
+
+    fn is_fresh(&self, member: &Member) -> bool {
+        self.is_current(member) && member.worn.is_none()
     }
 
     fn is_fresh_ready(&self, member: &Member) -> bool {
         self.is_fresh(member) && matches!(member.stage, Stage::Ready { .. })
     }
+}
+
+/// A number from 0 to 1 for each worker, so that those that start together do not go together. The low bits
+/// of serials times the golden ratio lie as far apart as may be.
+fn jitter(serial: u32) -> f64 {
+    f64::from(serial.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX)
 }

@@ -10,7 +10,9 @@ struct Case {
 
 impl Case {
     fn of(processes: u32, wanted: u32) -> Self {
-        let terms = Terms { processes, shutdown: Duration::from_secs(5), watch: false, alone: false };
+        let shutdown = Duration::from_secs(5);
+        let graceful = Duration::from_secs(15);
+        let terms = Terms { processes, shutdown, graceful, eviction: graceful * 2, ..Default::default() };
         Self { roster: Roster::new(terms, wanted), now: Instant::now() }
     }
 
@@ -246,14 +248,15 @@ fn whoever_retires_learns_why() {
     assert_eq!(why(case.ready(2)), Some(Reason::ScriptReload));
     case.roster.roll(case.now);
     assert_eq!(why(case.ready(3)), Some(Reason::Graceful));
-    assert_eq!(why(case.roster.leave(case.now)), Some(Reason::Shutdown));
+    assert_eq!(why(case.roster.leave(true, case.now)), Some(Reason::Shutdown));
 }
 
 #[test]
 fn whoever_does_not_end_is_killed() {
     let mut case = Case::serving(1, 1);
-    let retire = Action::Retire { serial: 1, slot: 0, starting: false, reason: Reason::Shutdown };
-    assert_eq!(case.roster.leave(case.now), [retire]);
+    let grace = Duration::from_secs(5);
+    let retire = Action::Retire { serial: 1, slot: 0, starting: false, reason: Reason::Shutdown, grace };
+    assert_eq!(case.roster.leave(true, case.now), [retire]);
     assert_eq!(case.after(6), []);
     assert!(case.after(1).contains(&Action::Kill { serial: 1 }));
     assert!(!case.roster.is_deserted());
@@ -300,4 +303,107 @@ fn no_slot_no_start_until_one_is_free() {
     assert_eq!(case.roster.members().count(), 4);
     assert_eq!(starts(&case.roster.roll(case.now)), []);
     assert_eq!(starts(&case.exits(1)), [5]);
+}
+
+fn replaced(actions: &[Action]) -> Vec<(u32, Reason)> {
+    let each = |action: &Action| match action {
+        Action::Replace { serial, reason } => Some((*serial, *reason)),
+        _ => None,
+    };
+    actions.iter().filter_map(each).collect()
+}
+
+#[test]
+fn a_worn_worker_serves_until_another_is_in_its_place() {
+    let mut case = Case::serving(2, 2);
+    let actions = case.roster.worn(1, Reason::MaximumRequests, case.now);
+    assert_eq!(replaced(&actions), [(1, Reason::MaximumRequests)]);
+    assert_eq!((starts(&actions), retires(&actions)), (vec![3], vec![]));
+    let actions = case.ready(3);
+    assert!(matches!(
+        actions[..],
+        [Action::Serve { serial: 3, .. }, Action::Retire { serial: 1, reason: Reason::MaximumRequests, .. },]
+    ));
+    assert_eq!(case.exits(1), [Action::Clear { slot: 0 }]);
+}
+
+#[test]
+fn a_worn_worker_stays_as_long_as_the_code_does_not_import() {
+    let mut case = Case::serving(1, 1);
+    case.roster.worn(1, Reason::RestartInterval, case.now);
+    let actions = case.broken(2);
+    assert_eq!((retires(&actions), starts(&actions)), (vec![2], vec![3]), "tried again at once");
+    let actions = case.broken(3);
+    assert_eq!((retires(&actions), starts(&actions)), (vec![3], vec![]));
+    assert_eq!(starts(&case.after(1)), [4], "and then with patience");
+    assert_eq!(retires(&case.ready(4)), [1]);
+}
+
+#[test]
+fn whoever_is_far_beyond_its_requests_does_not_wait() {
+    let mut case = Case::serving(1, 1);
+    case.roster.worn(1, Reason::MaximumRequests, case.now);
+    assert_eq!(retires(&case.roster.worn(1, Reason::MaximumRequests, case.now)), [1]);
+    let mut case = Case::serving(1, 1);
+    case.roster.worn(1, Reason::Graceful, case.now);
+    assert_eq!(retires(&case.roster.worn(1, Reason::Graceful, case.now)), []);
+}
+
+#[test]
+fn requests_have_the_longer_time_where_somebody_takes_over() {
+    let grace = |actions: Vec<Action>| {
+        actions.into_iter().find_map(|action| match action {
+            Action::Retire { grace, .. } => Some(grace.as_secs()),
+            _ => None,
+        })
+    };
+    let mut case = Case::serving(1, 1);
+    case.roster.worn(1, Reason::Graceful, case.now);
+    assert_eq!(grace(case.ready(2)), Some(20));
+    case.roster.worn(2, Reason::Eviction, case.now);
+    assert_eq!(grace(case.ready(3)), Some(35));
+    assert_eq!(grace(case.roster.leave(false, case.now)), Some(20));
+    case.roster.leave(true, case.now);
+    let killed = case.after(7).iter().filter(|action| matches!(action, Action::Kill { .. })).count();
+    assert_eq!(killed, 3, "nobody has longer than the shutdown");
+}
+
+#[test]
+fn workers_are_replaced_after_their_interval_each_in_its_time() {
+    let mut case = Case::of(2, 2);
+    case.roster.terms.lifetime = Some(Duration::from_secs(60));
+    case.roster.terms.lifetime_jitter = Duration::from_secs(30);
+    case.after(0);
+    case.ready(1);
+    case.ready(2);
+    let first = case.roster.deadline().unwrap();
+    assert!(first >= case.now + Duration::from_secs(60) && first <= case.now + Duration::from_secs(90));
+    case.now = first;
+    let actions = case.roster.tick(first);
+    assert_eq!(replaced(&actions).len(), 1, "{actions:?}");
+    assert_eq!(starts(&actions), [3]);
+}
+
+#[test]
+fn a_worker_without_its_application_is_replaced_after_startup_timeout() {
+    let mut case = Case::of(1, 1);
+    case.roster.terms.startup = Some(Duration::from_secs(4));
+    case.after(0);
+    assert_eq!(case.roster.deadline(), Some(case.now + Duration::from_secs(4)));
+    case.broken(1);
+    assert_eq!(replaced(&case.after(3)), []);
+    let actions = case.after(1);
+    assert_eq!((replaced(&actions), starts(&actions)), (vec![(1, Reason::Startup)], vec![2]));
+    assert_eq!(retires(&case.broken(2)), [1], "the newer of two that do not import");
+    case.ready(2);
+    assert_eq!(case.roster.deadline(), Some(case.now + Duration::from_secs(22)), "of whoever is leaving");
+}
+
+#[test]
+fn a_worker_that_is_not_needed_goes_and_nobody_comes() {
+    let mut case = Case::serving(2, 2);
+    assert_eq!(retires(&case.roster.spare(2, 1, case.now).unwrap()), [2]);
+    assert!(case.roster.spare(1, 1, case.now).is_none());
+    assert_eq!(starts(&case.exits(2)), []);
+    assert_eq!(starts(&case.roster.grow(case.now)), [3]);
 }

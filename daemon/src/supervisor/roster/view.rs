@@ -1,15 +1,16 @@
 //! What can be seen of a roster from outside, without changing it.
 
-use super::{Member, Roster, STARTUP, Stage};
+use super::{Member, Roster, Stage};
 use std::time::Instant;
 
 impl Roster {
     /// When to call [`Roster::tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let stages = self.members.values().filter_map(|member| match member.stage {
-            Stage::Starting { since } => Some(since + STARTUP),
+        let stages = self.members.iter().filter_map(|(&serial, member)| match member.stage {
+            Stage::Starting { since } => Some(since + self.startup()),
             Stage::Draining { deadline } => Some(deadline),
-            Stage::Ready { .. } | Stage::Doomed => None,
+            Stage::Ready { .. } => self.wears(serial, member).map(|(at, _)| at),
+            Stage::Doomed => None,
         });
         let retry = self.repair.as_ref().and_then(|repair| repair.retry);
         let restart = (!self.leaving && self.missing() > 0 && self.free_slot().is_some())

@@ -6,8 +6,8 @@ import traceback
 
 import _wsgid
 
-# What ends a worker from outside, beside a word of the supervisor.
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# What ends a worker from outside, beside a word of the supervisor; the last two once another is in its place.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGXCPU)
 # What applications may subscribe to.
 EVENTS = (signal.SIGHUP, signal.SIGUSR2)
 

@@ -10,7 +10,7 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
-use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan};
+use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
 use wsgid_proto::server::Server;
@@ -34,6 +34,7 @@ pub fn request_head(body: &[u8], body_complete: bool) -> Vec<u8> {
         https: true,
         handler: b"wsgi-script",
         script_written: 1_600_000_000_000_000,
+        ignore_activity: false,
         hook: None,
     };
     writer.finish(&fields).expect("a small head")
@@ -206,6 +207,7 @@ fn launch() -> Vec<Payload> {
         umask: Some(0o22),
         nice: -5,
         cpu_seconds: 1,
+        cpu_seconds_hard: 22,
         data_bytes: 2,
         address_bytes: 3,
         directory: "/srv".into(),
@@ -238,6 +240,7 @@ fn launch() -> Vec<Payload> {
         seed("ready", &Ready { loaded: true }),
         seed("reload-wanted", &ReloadWanted { reason: "app.py has changed".into() }),
         seed("note", &Note { level: 4, text: "slow".into() }),
-        seed("retire", &Retire { reason: "script_reload".into() }),
+        seed("retire", &Retire { reason: "script_reload".into(), seconds: 20 }),
+        seed("worn", &Worn { reason: "maximum_requests".into() }),
     ]
 }
