@@ -108,6 +108,16 @@ pub enum Fault {
         /// How long.
         seconds: u32,
     },
+    /// The answer took too long.
+    #[error(
+        "The application of process group '{group}' had not answered within {seconds} seconds (request-timeout, longer for a group of several threads, and interrupt-timeout)"
+    )]
+    RequestTimeout {
+        /// The process group.
+        group: String,
+        /// How long the request waited.
+        seconds: u64,
+    },
     /// The worker said what it may not say.
     #[error("The worker of process group '{group}' broke the protocol: {what}")]
     Protocol {
@@ -211,6 +221,7 @@ impl Fault {
             Fault::NotDelivered(_) => message::NOT_DELIVERED,
             Fault::WorkerDied { .. } => message::WORKER_DIED,
             Fault::WorkerSilent { .. } => message::WORKER_SILENT,
+            Fault::RequestTimeout { .. } => message::REQUEST_TIMEOUT,
             Fault::Protocol { .. } => message::PROTOCOL,
             Fault::Aborted(cause, _) => of_cause(*cause),
             Fault::BodyFailed(_) => message::BODY_UNREADABLE,

@@ -213,6 +213,8 @@ messages! {
     SERVICE_GROUP = 8040, 500;
     /// The application ended with `mod_wsgi.RequestTimeout`.
     TIMED_OUT = 8060, 504 @ Info;
+    /// It did not answer within `request-timeout`.
+    REQUEST_TIMEOUT = 8061, 504;
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::source::Source;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wsgid_proto::exchange::{Exchange, Phase};
 use wsgid_proto::frame::{self, Frame, Kind};
 use wsgid_proto::hook::{Answer, Ask};
@@ -64,6 +64,8 @@ pub struct Terms<'a> {
     pub group: &'a str,
     /// How long the worker may be silent: the channel's time-out, for messages.
     pub silence: Duration,
+    /// How long the whole answer may take, if that has a bound.
+    pub patience: Option<Duration>,
     /// Who takes the answer off the worker while the client is slow.
     pub drain: Option<&'a Drain>,
     /// All of the body went along with the head.
@@ -89,6 +91,8 @@ pub struct Relay<'a, D: Door + ?Sized> {
     held: usize,
     body_fault: Option<Fault>,
     buffer: Vec<u8>,
+    /// When the patience ends.
+    end: Option<Instant>,
 }
 
 /// A fault, or the end of all trying.
@@ -127,6 +131,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             held: 0,
             body_fault: None,
             buffer: Vec::new(),
+            end: terms.patience.map(|patience| Instant::now() + patience),
         }
     }
 
@@ -172,7 +177,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let frame = match at_hand {
             Ok(None) => {
                 self.flush()?;
-                self.source().receive()
+                self.await_frame()
             }
             Ok(Some(frame)) => Ok(frame),
             Err(error) => Err(error),
@@ -184,7 +189,24 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         }
     }
 
+    /// The next frame, as long as the worker may be silent and the whole answer may take.
+    fn await_frame(&self) -> Result<Frame, ReceiveError> {
+        match self.end {
+            None => self.source().receive(),
+            Some(end) if self.terms.silence.is_zero() => self.source().receive_by(end),
+            Some(end) => self.source().receive_by(end.min(Instant::now() + self.terms.silence)),
+        }
+    }
+
     fn channel_fault(&self, error: ReceiveError) -> Fault {
+        if let (ReceiveError::Silent, Some(end)) = (&error, self.end) {
+            if end <= Instant::now() {
+                return Fault::RequestTimeout {
+                    group: self.terms.group.into(),
+                    seconds: self.terms.patience.unwrap_or_default().as_secs(),
+                };
+            }
+        }
         Fault::of_channel(error, self.terms.group, self.terms.silence)
     }
 
@@ -429,8 +451,14 @@ pub(crate) mod tests {
 
     fn relay(channel: Channel, body_complete: bool, door: &mut Notes) -> Result<Outcome, Fault> {
         let source = Arc::new(Mutex::new(Source::new(channel, Limits::default())));
-        let terms =
-            Terms { group: "site", silence: PATIENCE, drain: None, body_complete, server_metrics: true };
+        let terms = Terms {
+            group: "site",
+            silence: PATIENCE,
+            patience: None,
+            drain: None,
+            body_complete,
+            server_metrics: true,
+        };
         Relay::new(&source, &mut Body::streaming(), door, terms).run()
     }
 

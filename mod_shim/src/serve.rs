@@ -98,6 +98,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     let terms = Terms {
         group: &name.process,
         silence: socket_timeout,
+        patience: group.options.request_patience(),
         drain: (group.options.response_buffer_size > 0).then_some(&runtime.drain),
         body_complete,
         server_metrics: group.options.server_metrics,

@@ -6,6 +6,7 @@ use crate::spool::{Limits, Spool, alone};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 use wsgid_proto::bounds;
 use wsgid_proto::frame::{Frame, Kind};
 
@@ -97,6 +98,11 @@ impl Source {
     /// The next frame, waiting for it.
     pub fn receive(&mut self) -> Result<Frame, ReceiveError> {
         self.next(|channel| channel.receive().map(Some))?.ok_or(ReceiveError::Closed)
+    }
+
+    /// The same, but not longer than until then.
+    pub fn receive_by(&mut self, end: Instant) -> Result<Frame, ReceiveError> {
+        self.next(|channel| channel.receive_by(end).map(Some))?.ok_or(ReceiveError::Closed)
     }
 
     fn next(

@@ -95,6 +95,8 @@ kinds! {
     Note = 83, bounds::LOG + 64;
     /// Worker → daemon: it should be replaced.
     Worn = 84, bounds::SMALL;
+    /// Daemon → worker: a request has taken too long.
+    Interrupt = 85, bounds::SMALL;
     /// Daemon → launcher: [`crate::launch::LaunchPlan`].
     LaunchPlan = 96, bounds::PLAN;
     /// Daemon → worker: [`crate::launch::WorkerPlan`].

@@ -25,8 +25,10 @@ pub const EXTENSION_FD: i32 = 8;
 
 /// Where httpd's scoreboard is posted ([`crate::scoreboard::post`]), for groups that may see it.
 pub const SCORES_FD: i32 = 9;
+/// The worker's [`crate::pulse`].
+pub const PULSE_FD: i32 = 10;
 /// The highest of these numbers.
-pub const LAST_FD: i32 = SCORES_FD;
+pub const LAST_FD: i32 = PULSE_FD;
 
 /// What the interpreter is given after `-c`: it loads the extension from [`EXTENSION_FD`] and leaves
 /// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the
@@ -139,6 +141,8 @@ plain_message! {
         inactivity_seconds: u32,
         /// What ps(1) calls it; empty for what it is.
         display_name: String,
+        /// So often it shows that Python's lock is to be had; with 0 it does not.
+        beat_milliseconds: u64,
         /// For the module `apache`.
         server: Server,
     } checked by workable
@@ -186,6 +190,18 @@ plain_message! {
     }
 }
 
+plain_message! {
+    /// A request has taken too long.
+    Interrupt {
+        /// Its thread, counted from 1.
+        thread: u32,
+        /// When it began, as the [`crate::pulse`] has it: if that is another request by now, nothing happens.
+        begun: u64,
+        /// Do not wait for it any more. Otherwise `mod_wsgi.RequestTimeout` is raised in it.
+        abandon: bool,
+    }
+}
+
 /// Why a worker ends, in mod_wsgi's words where it has one for the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -207,10 +223,16 @@ pub enum Reason {
     Startup,
     /// It has used up `cpu-time-limit`.
     CpuTime,
+    /// A request did not end within `request-timeout`.
+    RequestTimeout,
+    /// Python's lock was not to be had for `deadlock-timeout`.
+    Deadlock,
+    /// It had more than `memory-high` or `memory-max` in memory.
+    Memory,
 }
 
 impl Reason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Shutdown,
         Self::Graceful,
         Self::Eviction,
@@ -220,6 +242,9 @@ impl Reason {
         Self::Inactivity,
         Self::Startup,
         Self::CpuTime,
+        Self::RequestTimeout,
+        Self::Deadlock,
+        Self::Memory,
     ];
 
     /// What applications are told.
@@ -234,6 +259,9 @@ impl Reason {
             Self::Inactivity => "inactivity_timeout",
             Self::Startup => "startup_timeout",
             Self::CpuTime => "cpu_time_limit",
+            Self::RequestTimeout => "request_timeout",
+            Self::Deadlock => "deadlock_timeout",
+            Self::Memory => "memory_limit",
         }
     }
 
@@ -253,6 +281,9 @@ impl Reason {
             Self::Inactivity => "has had nothing to do for inactivity-timeout",
             Self::Startup => "had not imported its application within startup-timeout",
             Self::CpuTime => "has used up cpu-time-limit",
+            Self::RequestTimeout => "has a request that did not end within request-timeout",
+            Self::Deadlock => "has not had Python's lock for deadlock-timeout",
+            Self::Memory => "has grown over memory-high or memory-max",
         }
     }
 }

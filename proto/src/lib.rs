@@ -24,6 +24,7 @@ pub mod frame;
 pub mod hook;
 pub mod launch;
 pub mod options;
+pub mod pulse;
 pub mod request;
 pub mod response;
 pub mod scoreboard;

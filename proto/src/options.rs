@@ -7,6 +7,7 @@ mod value;
 
 use crate::bounds;
 use bytes::Bytes;
+use std::time::Duration;
 use value::{check, split_paths, split_variable};
 
 pub use value::Shape;
@@ -73,12 +74,12 @@ pub const RULES: &[OptionRule] = &[
     rule("restart-interval", Seconds, Full),
     rule("restart-interval-jitter", Seconds, Full),
     rule("inactivity-timeout", Seconds, Full),
-    rule("request-timeout", Seconds, NotYet),
-    rule("interrupt-timeout", Seconds, NotYet),
+    rule("request-timeout", Seconds, Full),
+    rule("interrupt-timeout", Seconds, Full),
     rule("graceful-timeout", Seconds, Full),
     rule("eviction-timeout", Seconds, Full),
     rule("shutdown-timeout", Seconds, Full),
-    rule("deadlock-timeout", Seconds, NotYet),
+    rule("deadlock-timeout", Seconds, Full),
     rule("startup-timeout", Seconds, Full),
     rule("connect-timeout", Seconds, Full),
     rule("socket-timeout", Seconds, Full),
@@ -102,6 +103,8 @@ pub const RULES: &[OptionRule] = &[
     rule("cpu-priority", Signed(-20, 19), Full),
     rule("memory-limit", BYTES, Full),
     rule("virtual-memory-limit", BYTES, Full),
+    rule("memory-high", BYTES, Full),
+    rule("memory-max", BYTES, Full),
     rule("server-metrics", Switch, Full),
     rule("newrelic-config-file", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
     rule("newrelic-environment", Text, Moot("removed from mod_wsgi 6; start the agent in the application")),
@@ -189,6 +192,16 @@ pub struct ProcessGroup {
     pub inactivity_timeout: u32,
     /// A worker whose application is not imported for so long is replaced.
     pub startup_timeout: u32,
+    /// How long a request may take; see [`ProcessGroup::request_limit`].
+    pub request_timeout: u32,
+    /// How long one that has taken longer may take to unwind; with 0 it is not interrupted.
+    pub interrupt_timeout: u32,
+    /// A worker that has not had Python's lock for so long is replaced.
+    pub deadlock_timeout: u32,
+    /// A worker with more bytes in memory is replaced.
+    pub memory_high: u64,
+    /// With so many, it is not kept until somebody is in its place.
+    pub memory_max: u64,
     /// How long the requests of a worker may take that is being replaced, before `shutdown_timeout` begins.
     pub graceful_timeout: u32,
     /// The same where a signal asks for it; 0 is `graceful_timeout`.
@@ -237,6 +250,18 @@ impl ProcessGroup {
         self.threads == 0
     }
 
+    /// How long one request may take: as in mod_wsgi 6, the more threads there are, the longer, since one that
+    /// is stuck does the less harm. `None` is for ever.
+    pub fn request_limit(&self) -> Option<Duration> {
+        let factor = 1.0 + f64::from(self.threads.max(1)).ln();
+        (self.request_timeout > 0).then(|| Duration::from_secs(self.request_timeout.into()).mul_f64(factor))
+    }
+
+    /// Until when httpd waits for one: a little longer than it has for unwinding.
+    pub fn request_patience(&self) -> Option<Duration> {
+        Some(self.request_limit()? + Duration::from_secs(self.interrupt_timeout.into()))
+    }
+
     /// A group with nothing but its name: mod_wsgi's defaults.
     pub fn named(name: &str) -> Self {
         Self {
@@ -271,6 +296,11 @@ impl ProcessGroup {
             restart_interval_jitter: 0,
             inactivity_timeout: 0,
             startup_timeout: 0,
+            request_timeout: 0,
+            interrupt_timeout: 0,
+            deadlock_timeout: 300,
+            memory_high: 0,
+            memory_max: 0,
             graceful_timeout: 15,
             eviction_timeout: 0,
             shutdown_timeout: 5,
@@ -436,6 +466,11 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "restart-interval-jitter" => group.restart_interval_jitter = checked.number as u32,
         "inactivity-timeout" => group.inactivity_timeout = checked.number as u32,
         "startup-timeout" => group.startup_timeout = checked.number as u32,
+        "request-timeout" => group.request_timeout = checked.number as u32,
+        "interrupt-timeout" => group.interrupt_timeout = checked.number as u32,
+        "deadlock-timeout" => group.deadlock_timeout = checked.number as u32,
+        "memory-high" => group.memory_high = checked.number,
+        "memory-max" => group.memory_max = checked.number,
         "graceful-timeout" => group.graceful_timeout = checked.number as u32,
         "eviction-timeout" => group.eviction_timeout = checked.number as u32,
         "shutdown-timeout" => group.shutdown_timeout = checked.number as u32,

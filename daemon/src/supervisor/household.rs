@@ -292,7 +292,7 @@ impl Household {
 
     /// When to call [`Household::tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pools.values().filter_map(|pool| pool.roster().deadline()).min()
+        self.pools.values().filter_map(Pool::deadline).min()
     }
 
     /// Is some script worth a look every second?

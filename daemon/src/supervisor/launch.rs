@@ -6,7 +6,7 @@ use super::plan::{self, Place};
 use crate::configuration::Group;
 use crate::installation::{Installation, Missing};
 use crate::sys::descriptors::{self, Limit};
-use crate::sys::memory;
+use crate::sys::memory::{self, SharedWords};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair,
 };
@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tokio::net::{UnixStream, unix::pipe};
 use wsgid_proto::launch::{
-    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, SCORES_FD, WORKER_PLAN_FD, WorkerPlan,
+    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD, WorkerPlan,
 };
+use wsgid_proto::pulse::Pulse;
 use wsgid_proto::{Message, broker};
 
 /// Why no process came to be.
@@ -83,6 +84,8 @@ pub struct Launched {
     pub control: UnixStream,
     /// What it prints.
     pub output: pipe::Receiver,
+    /// What it shows of itself: a [`wsgid_proto::pulse::Pulse`].
+    pub pulse: SharedWords,
 }
 
 impl Premises {
@@ -113,6 +116,7 @@ impl Premises {
         let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
         let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let board = board.try_clone_to_owned()?;
+        let pulse = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
         let path = self.socket_of(place.pool, place.serial);
         let listener =
             self.listen(group, &path).map_err(|error| LaunchError::Socket { path: path.clone(), error })?;
@@ -123,10 +127,11 @@ impl Premises {
             (board, BOARD_FD),
             (worker_plan, WORKER_PLAN_FD),
             (extension, EXTENSION_FD),
+            (pulse.file().try_clone_to_owned()?, PULSE_FD),
         ];
         placed.extend(scores.map(|scores| (scores, SCORES_FD)));
         let launched = spawn(&launcher, placed, self.descriptors, write_end).and_then(|child| {
-            Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)? })
+            Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)?, pulse })
         });
         if launched.is_err() {
             let _ = fs::remove_file(&path);

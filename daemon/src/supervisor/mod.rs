@@ -24,6 +24,7 @@ pub mod plan;
 pub mod pool;
 pub mod roster;
 pub mod scores;
+pub mod vigil;
 pub mod worker;
 
 pub use errands::{Errand, Reply};

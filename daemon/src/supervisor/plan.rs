@@ -88,6 +88,12 @@ fn directory(group: &Group) -> Bytes {
     }
 }
 
+/// Often enough to be sure of a silence, and seldom enough to let an idle machine sleep: milliseconds.
+fn beat(options: &ProcessGroup) -> u64 {
+    let quarter = u64::from(options.deadlock_timeout) * 250;
+    if quarter == 0 { 0 } else { quarter.clamp(250, 30_000) }
+}
+
 /// As in mod_wsgi, `%{GROUP}` is `(wsgi:name)`; any other name stands as it is.
 fn display_name(options: &ProcessGroup) -> String {
     match options.display_name.as_deref() {
@@ -129,6 +135,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         maximum_requests: maximum_requests(options, place.serial),
         inactivity_seconds: options.inactivity_timeout,
         display_name: display_name(options),
+        beat_milliseconds: beat(options),
         server: (*group.server).clone(),
     }
 }

@@ -1,12 +1,15 @@
 //! One pool at work: carries out what its [`Roster`] decides, on its board and with its workers.
 
 mod status;
+mod watch;
 
+use self::watch::Watch;
 use super::board::PoolBoard;
 use super::launch::Premises;
 use super::plan::Place;
 use super::roster::{Action, Roster, Stage, Stamps, Terms};
 use super::scores::Scores;
+use super::vigil::Rules;
 use super::worker::{self, Hand, Name, News, Order, Report};
 use crate::configuration::Group;
 use crate::sys::process;
@@ -63,6 +66,9 @@ pub struct Pool {
     roster: Roster,
     hands: HashMap<u32, Hand>,
     fates: VecDeque<(u32, String)>,
+    /// Why workers were told to end.
+    reasons: HashMap<u32, Reason>,
+    watch: Watch,
     surroundings: Surroundings,
 }
 
@@ -90,6 +96,7 @@ impl Pool {
         let Opening { key, group, scripts, preloaded, wanted } = opening;
         let options = &group.options;
         let terms = terms(options, surroundings.premises.watch);
+        let watch = Watch::new(Rules::of(options));
         Ok(Self {
             id: process::random()?,
             key,
@@ -99,8 +106,10 @@ impl Pool {
             group,
             scripts,
             waits_for: Vec::new(),
+            watch,
             hands: HashMap::new(),
             fates: VecDeque::new(),
+            reasons: HashMap::new(),
             surroundings,
         })
     }
@@ -191,6 +200,12 @@ impl Pool {
     pub fn tick(&mut self, now: Instant) {
         let actions = self.roster.tick(now);
         self.perform(actions, now);
+        self.look_after_workers(now);
+    }
+
+    /// When to call [`Pool::tick`] at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.roster.deadline().into_iter().chain(self.watch.next()).min()
     }
 
     /// A worker has reported. `rival`: see [`Roster::ready`].
@@ -269,9 +284,13 @@ impl Pool {
         while let Some(action) = queue.pop_front() {
             match action {
                 Action::Start { serial, slot } => queue.extend(self.start(serial, slot, now)),
-                Action::Serve { serial, slot } => self.board.mark(slot, serial, SlotState::Ready),
+                Action::Serve { serial, slot } => {
+                    self.board.mark(slot, serial, SlotState::Ready);
+                    self.watch.begin(now);
+                }
                 Action::Retire { serial, slot, starting, reason, grace } => {
                     self.board.mark(slot, serial, SlotState::Draining);
+                    self.reasons.insert(serial, reason);
                     self.order(serial, Order::Retire(reason, grace));
                     if starting {
                         self.order(serial, Order::Terminate);
@@ -325,6 +344,9 @@ impl Pool {
 
     fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {
         let stage = self.roster.members().find(|(other, ..)| *other == serial).map(|(.., stage)| stage);
+        self.watch.forget(serial);
+        let reason = self.reasons.remove(&serial);
+        let how = &in_view_of(reason, how);
         let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed));
         let (group, pid) = (self.group.title(), self.pid(serial));
         if expected {
@@ -367,6 +389,17 @@ impl Pool {
             std::fs::metadata(Path::new(OsStr::from_bytes(script))).ok()?.modified().ok()
         };
         self.scripts.iter().map(stamp).collect()
+    }
+}
+
+/// How a worker ended, for whoever lost a request to that. Where it had to end, why says more than how: and it is
+/// the same to the client whether it was killed or managed to go at the last moment.
+fn in_view_of(reason: Option<Reason>, how: &str) -> String {
+    match reason {
+        None | Some(Reason::Shutdown) => how.into(),
+        Some(reason @ (Reason::Deadlock | Reason::RequestTimeout)) => format!("{} and {how}", reason.words()),
+        Some(reason) if how.starts_with("was ended") => format!("{} and {how}", reason.words()),
+        Some(_) => how.into(),
     }
 }
 

@@ -261,6 +261,14 @@ impl Roster {
         actions
     }
 
+    /// A worker is not kept until somebody is in its place; it finishes what it has.
+    pub fn dismiss(&mut self, serial: u32, reason: Reason, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.retire(serial, reason, now, &mut actions);
+        self.settle(now, &mut actions);
+        actions
+    }
+
     /// A worker has nothing to do: it goes, and nobody comes. `None` if the others would be too few.
     pub fn spare(&mut self, serial: u32, fewest: u32, now: Instant) -> Option<Vec<Action>> {
         let ready = self.members.get(&serial).is_some_and(|m| matches!(m.stage, Stage::Ready { .. }));

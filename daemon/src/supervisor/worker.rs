@@ -8,6 +8,7 @@ use super::launch::Launched;
 use super::output::Lines;
 use crate::log::WORKER;
 use crate::sockets::wire::{Conversation, WireError};
+use crate::sys::memory::SharedWords;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +18,8 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
-use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire, Worn};
+use wsgid_proto::launch::{Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
+use wsgid_proto::pulse::Busy;
 use wsgid_proto::response::Level;
 
 /// What a worker may say. The application shares its process, so this is taken with a grain of salt:
@@ -33,6 +35,10 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub enum Order {
     /// Finish, within this time, and end.
     Retire(Reason, Duration),
+    /// See [`Interrupt`].
+    Interrupt(Busy, bool),
+    /// Write the stacks of all threads to the log.
+    Dump,
     /// It does not serve yet: end now.
     Terminate,
     /// The hard way, with the process group that it leads.
@@ -68,6 +74,8 @@ pub struct Report {
 pub struct Hand {
     /// Its process.
     pub pid: u32,
+    /// What it shows of itself: a [`wsgid_proto::pulse::Pulse`].
+    pub pulse: SharedWords,
     orders: mpsc::UnboundedSender<Order>,
 }
 
@@ -102,6 +110,7 @@ struct Worker {
 pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> Hand {
     let (orders, inbox) = mpsc::unbounded_channel();
     let pid = launched.child.id().unwrap_or_default();
+    let pulse = launched.pulse;
     let worker = Worker {
         output: Lines::new(launched.output, name.group.clone(), pid),
         control: Some(Conversation::new(launched.control)),
@@ -111,7 +120,7 @@ pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> 
         reports,
     };
     tokio::spawn(worker.live(inbox));
-    Hand { pid, orders }
+    Hand { pid, pulse, orders }
 }
 
 impl Worker {
@@ -144,6 +153,12 @@ impl Worker {
                     let _ = kill(pid, Signal::SIGTERM); // it has hung up: the only way left to ask
                 }
             }
+            Order::Interrupt(Busy { thread, begun, .. }, abandon) => {
+                let word = Interrupt { thread, begun, abandon };
+                // Without this word the request is waited for until its worker is killed.
+                let _ = self.control.as_ref().map(|control| control.try_send(&word));
+            }
+            Order::Dump => drop(kill(pid, Signal::SIGQUIT)),
             Order::Terminate => drop(kill(pid, Signal::SIGTERM)),
             Order::Kill => {
                 let _ = killpg(pid, Signal::SIGKILL); // none before the launcher's first step

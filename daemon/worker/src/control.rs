@@ -1,4 +1,4 @@
-//! The conversation with the supervisor: Ready, ReloadWanted, Worn and Note go out, Retire comes in.
+//! The conversation with the supervisor: Ready, ReloadWanted, Worn and Note go out, Retire and Interrupt come in.
 
 use crate::{journal, sys};
 use bytes::BytesMut;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wsgid_proto::frame::{self, Kind};
-use wsgid_proto::launch::{Note, Ready, Reason, ReloadWanted, Retire, Worn};
+use wsgid_proto::launch::{Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
 use wsgid_proto::response::Level;
 use wsgid_proto::{Message, bounds};
 
@@ -28,6 +28,8 @@ pub(crate) enum Word {
     None,
     /// Finish and end.
     Retire(Retire),
+    /// See there.
+    Interrupt(Interrupt),
     /// It is gone, or talks nonsense; either way nobody looks after this worker any more.
     Gone,
 }
@@ -76,6 +78,9 @@ impl Control {
             match frame::take(&mut input) {
                 Ok(Some(frame)) if frame.kind == Kind::Retire => {
                     return Retire::from_frame(frame).map_or(Word::Gone, Word::Retire);
+                }
+                Ok(Some(frame)) if frame.kind == Kind::Interrupt => {
+                    return Interrupt::from_frame(frame).map_or(Word::Gone, Word::Interrupt);
                 }
                 Ok(Some(frame)) => {
                     journal::note(&format!("the supervisor said {:?}, which is not for workers", frame.kind));

@@ -55,6 +55,7 @@ mod sys;
 mod talk;
 mod tally;
 mod watch;
+mod watched;
 mod wear;
 mod worker;
 

@@ -52,6 +52,9 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
     runtime.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {
         worker.control.ready(loaded);
+        if worker.plan.beat_milliseconds > 0 {
+            worker.watched.beat(Duration::from_millis(worker.plan.beat_milliseconds));
+        }
         let mut signals = Signals::default();
         let retire = wait_for_the_end(worker, &wakeup, &mut signals);
         drain(worker, &retire, signals)
@@ -142,10 +145,13 @@ fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) ->
         if heed(worker, wakeup, signals) {
             return end_of_itself(worker);
         }
-        match worker.control.listen() {
-            Word::None => {}
-            Word::Retire(retire) => return retire,
-            Word::Gone => return end_of_itself(worker),
+        loop {
+            match worker.control.listen() {
+                Word::None => break,
+                Word::Interrupt(word) => worker.watched.interrupt(&word),
+                Word::Retire(retire) => return retire,
+                Word::Gone => return end_of_itself(worker),
+            }
         }
         if worker.is_inactive() && worker.wear.is_idle(Instant::now()) {
             worker.control.worn(Reason::Inactivity);
@@ -191,12 +197,21 @@ fn drain(worker: &'static Worker, retire: &Retire, signals: Signals) -> Instant 
     watch::process_stopping(&retire.reason);
     until(deadline, || worker.is_idle());
     worker.kept.stop();
-    let last_call = deadline.max(Instant::now() + LAST_CALL);
-    if !until(last_call, || worker.kept.is_empty() && worker.is_inactive()) {
+    let given_up = worker.watched.abandoned() > 0;
+    let soon = Instant::now() + LAST_CALL;
+    let last_call = if given_up { soon } else { deadline.max(soon) };
+    if !until(last_call, || worker.kept.is_empty() && worker.is_inactive()) && !given_up {
         journal::note("requests are still running and are left behind");
     }
     worker.kept.ring();
-    deadline
+    if !given_up {
+        return deadline;
+    }
+    // Their threads may hold Python's lock for ever: what is to be done at the end has to be done in the
+    // time that a shutdown has.
+    let shutdown = Duration::from_secs(worker.plan.shutdown_seconds.into());
+    reap_after(shutdown);
+    deadline.min(Instant::now() + shutdown)
 }
 
 fn until(deadline: Instant, done: impl Fn() -> bool) -> bool {

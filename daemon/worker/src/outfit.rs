@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
 use wsgid_proto::board::{Board, NotABoard};
 use wsgid_proto::launch::{self, WorkerPlan};
+use wsgid_proto::pulse::Pulse;
 use wsgid_proto::{DecodeError, Message, bounds, frame};
 
 /// Everything that came across `exec`.
@@ -22,6 +23,8 @@ pub(crate) struct Outfit {
     pub(crate) listener: UnixListener,
     /// Where httpd's scoreboard is posted.
     pub(crate) scores: Option<File>,
+    /// What the supervisor sees of this worker.
+    pub(crate) pulse: Pulse<'static>,
 }
 
 /// The launch contract was not kept; the worker cannot begin.
@@ -50,8 +53,11 @@ pub(crate) fn take_over() -> Result<Outfit, Misfit> {
     drop(sys::adopt(launch::EXTENSION_FD));
     let control = sys::adopt(launch::CONTROL_FD).map_err(fault(launch::CONTROL_FD, "control socket"))?;
     let listener = sys::adopt(launch::LISTEN_FD).map_err(fault(launch::LISTEN_FD, "listening socket"))?;
+    let pulse = sys::adopt(launch::PULSE_FD)
+        .and_then(|file| sys::map_words(&file))
+        .map_err(fault(launch::PULSE_FD, "pulse"))?;
     let board = sys::adopt(launch::BOARD_FD)
-        .and_then(|file| sys::map_board(&file))
+        .and_then(|file| sys::map_words(&file))
         .map_err(fault(launch::BOARD_FD, "board"))?;
     let mut bytes = Vec::new();
     sys::adopt(launch::WORKER_PLAN_FD)
@@ -66,7 +72,8 @@ pub(crate) fn take_over() -> Result<Outfit, Misfit> {
     if board.slot(plan.slot as usize).is_none() {
         return Err(NotABoard.into());
     }
-    Ok(Outfit { plan, board, control: control.into(), listener: listener.into(), scores })
+    let (control, listener, pulse) = (control.into(), listener.into(), Pulse::over(pulse));
+    Ok(Outfit { plan, board, control, listener, scores, pulse })
 }
 
 fn read_plan(bytes: &[u8]) -> Result<WorkerPlan, Misfit> {

@@ -24,6 +24,7 @@ type Served = (Arc<Talk>, Ending);
 pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
     let worker = Worker::get().ok_or_else(|| PyRuntimeError::new_err("this process is no worker"))?;
     let mut drawer = Drawer::new(py, worker, thread)?;
+    worker.watched.introduce(thread, py.import("threading")?.call_method0("get_ident")?.extract()?);
     let mut served: Option<Served> = None;
     while let Some(request) = py.detach(|| next(worker, thread, served.take())) {
         let talk = request.talk.clone();
@@ -37,6 +38,7 @@ pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
             // no place among the workers.
             sys::leave(0);
         }
+        worker.watched.leave_python(py, thread);
         served = Some((talk, ending.unwrap_or_else(|_| panicked("serving a request"))));
     }
     Ok(())
@@ -53,12 +55,15 @@ fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Opt
         let step = catch_unwind(AssertUnwindSafe(|| {
             let settled = served.take().and_then(|(talk, ending)| {
                 metrics::end(thread, talk.meter());
-                settle(&talk, &ending)
+                let connection = settle(&talk, &ending);
+                worker.watched.end(thread);
+                connection
             });
             wait(worker, settled)
         }));
         match step {
             Ok(Wait::Request(request)) => {
+                worker.watched.begin(thread);
                 // Access control and the like are parts of a request, and none of their own.
                 if request.head.hook.is_none() {
                     metrics::begin(thread);

@@ -56,11 +56,16 @@ fn listen(worker: &'static Worker) {
     }
 }
 
+/// There are no requests here that anybody might want to interrupt.
+fn ends(word: &Word) -> bool {
+    matches!(word, Word::Retire(_) | Word::Gone)
+}
+
 fn wait_for_word(worker: &Worker) {
     loop {
         let mut ready = [PollFd::new(worker.control.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, PollTimeout::NONE) {
-            Ok(_) if worker.control.listen() != Word::None => return,
+            Ok(_) if ends(&worker.control.listen()) => return,
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => {
                 journal::note(&format!("the worker ends: waiting for the supervisor: {error}"));

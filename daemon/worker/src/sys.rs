@@ -28,12 +28,12 @@ pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Maps the pool's board for as long as the process lives.
-pub(crate) fn map_board(file: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
+/// Maps shared words, those of a board or a pulse, for as long as the process lives.
+pub(crate) fn map_words(file: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
     let bytes = usize::try_from(nix::sys::stat::fstat(file)?.st_size).unwrap_or(0);
     let words = bytes / size_of::<AtomicU64>();
     let length = NonZeroUsize::new(words * size_of::<AtomicU64>())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the board is empty"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is empty"))?;
     // SAFETY: a fresh mapping that aliases nothing of ours; the supervisor seals the file's size.
     let start = unsafe {
         mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, file, 0)
@@ -131,6 +131,21 @@ pub(crate) fn readable_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound
         Bound::from_owned_ptr_or_err(text.py(), bytes)
     }?;
     Ok(bytes.cast_into::<PyBytes>()?)
+}
+
+/// Raises an exception of this class in a thread of Python's, the next time that it runs Python code.
+pub(crate) fn raise_in_thread(ident: u64, class: &Bound<'_, PyAny>) {
+    // SAFETY: the GIL is held, since there is a bound object; the call takes a reference of its own, and looks
+    // for the thread by its number, which need not be there any more.
+    unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as std::os::raw::c_ulong as _, class.as_ptr()) };
+}
+
+/// Takes such an exception back, if it has not been raised yet.
+pub(crate) fn take_back_exception(_py: Python<'_>, ident: u64) {
+    // SAFETY: as above; no class means none.
+    unsafe {
+        pyo3::ffi::PyThreadState_SetAsyncExc(ident as std::os::raw::c_ulong as _, std::ptr::null_mut())
+    };
 }
 
 /// How many references there are to an object.

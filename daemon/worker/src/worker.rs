@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::kept::Kept;
 use crate::outfit::Outfit;
 use crate::scripts::Scripts;
+use crate::watched::Watched;
 use crate::wear::Wear;
 use crate::{journal, sys};
 use std::fs::File;
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) scores: Option<File>,
     board: Board<'static>,
     pub(crate) wear: Wear,
+    pub(crate) watched: Watched,
     claim: Claim,
     begun: AtomicU64,
     active: AtomicUsize,
@@ -37,7 +39,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Makes the worker of this process; there can be only one.
     pub(crate) fn install(outfit: Outfit) -> io::Result<&'static Worker> {
-        let Outfit { plan, board, control, listener, scores } = outfit;
+        let Outfit { plan, board, control, listener, scores, pulse } = outfit;
         let peers = [plan.web_uid, 0, nix::unistd::geteuid().as_raw()];
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
@@ -50,6 +52,7 @@ impl Worker {
                 Duration::from_secs(plan.inactivity_seconds.into()),
                 Instant::now(),
             ),
+            watched: Watched::new(pulse, plan.threads),
             begun: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             plan,
@@ -83,16 +86,17 @@ impl Worker {
     }
 
     /// Is no request under way, and none promised by a shim that has claimed a thread? Shims that have
-    /// died over such a promise are healed by shims: a worker need not live where it can see them.
+    /// died over such a promise are healed by shims: a worker need not live where it can see them. Requests that
+    /// have been given up do not count, here and below.
     pub(crate) fn is_idle(&self) -> bool {
         let slot = self.board.slot(self.claim.slot);
         let claimed = slot.filter(|slot| slot.serial == self.claim.serial).map_or(0, |slot| slot.claimed);
-        claimed == 0 && self.is_inactive()
+        claimed as usize <= self.watched.abandoned() && self.is_inactive()
     }
 
     /// Is no request under way?
     pub(crate) fn is_inactive(&self) -> bool {
-        self.active.load(Ordering::Acquire) == 0
+        self.active.load(Ordering::Acquire) <= self.watched.abandoned()
     }
 
     /// Tells the shims to choose other workers.

@@ -407,6 +407,8 @@ pub struct WorkerPlan {
     pub inactivity_seconds: u32,
     #[prost(string, tag = "23")]
     pub display_name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "24")]
+    pub beat_milliseconds: u64,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }
@@ -431,6 +433,15 @@ pub struct Retire {
     pub reason: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub seconds: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Interrupt {
+    #[prost(uint32, tag = "1")]
+    pub thread: u32,
+    #[prost(uint64, tag = "2")]
+    pub begun: u64,
+    #[prost(bool, tag = "3")]
+    pub abandon: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Note {

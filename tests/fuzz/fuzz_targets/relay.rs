@@ -66,7 +66,7 @@ fn exchange(mut input: Input<'_>) {
         source.lock().expect("nobody else has it").take_ahead();
     }
     let terms =
-        Terms { group: "site", silence: SILENCE, drain: None, body_complete: complete, server_metrics: true };
+        Terms { group: "site", silence: SILENCE, patience: None, drain: None, body_complete: complete, server_metrics: true };
     let mut streaming = body::Body::streaming();
     let mut relay = Relay::new(&source, &mut streaming, &mut client, terms);
     let outcome = relay.run();

@@ -122,7 +122,8 @@ impl Roster {
     fn grace(&self, reason: Reason) -> Duration {
         let Terms { shutdown, graceful, eviction, alone, .. } = self.terms;
         match reason {
-            _ if alone => shutdown, // a service has no requests to finish
+            _ if alone => shutdown,             // a service has no requests to finish
+            Reason::Deadlock => Duration::ZERO, // nothing there can be finished
             Reason::Eviction => shutdown + eviction,
             _ => shutdown + graceful,
         }

@@ -62,6 +62,7 @@ def prepare(plan, file_wrapper):
     if plan['switch_interval'] > 0:
         sys.setswitchinterval(plan['switch_interval'])
     os.register_at_fork(after_in_child=after_fork_in_child)
+    signals.dump_stacks_on_demand()
     if plan['threads']:
         signals.install(plan['wakeup'], plan['restrict_signal'])
     else:

@@ -1,5 +1,6 @@
 """Signals: those that end a worker, those that become events, and signal.signal() in applications."""
 
+import faulthandler
 import os
 import signal
 import traceback
@@ -31,6 +32,17 @@ def install(wakeup, restricted):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING + EVENTS)
     if restricted:
         signal.signal = SignalIntercept()
+
+
+def dump_stacks_on_demand():
+    """SIGQUIT writes the stacks of all threads to the log, also where one of them never gives the lock back:
+    what writes them is C, and takes none.
+    """
+    try:
+        faulthandler.register(signal.SIGQUIT, file=2, all_threads=True)
+    except (AttributeError, OSError, RuntimeError, ValueError):
+        return
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGQUIT,))
 
 
 def leave_to_scripts():

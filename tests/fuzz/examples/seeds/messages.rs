@@ -10,7 +10,7 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
-use wsgid_proto::launch::{LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
+use wsgid_proto::launch::{Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
 use wsgid_proto::server::Server;
@@ -241,6 +241,7 @@ fn launch() -> Vec<Payload> {
         seed("reload-wanted", &ReloadWanted { reason: "app.py has changed".into() }),
         seed("note", &Note { level: 4, text: "slow".into() }),
         seed("retire", &Retire { reason: "script_reload".into(), seconds: 20 }),
+        seed("interrupt", &Interrupt { thread: 1, begun: 2, abandon: false }),
         seed("worn", &Worn { reason: "maximum_requests".into() }),
     ]
 }
