@@ -98,6 +98,7 @@ async fn daemon(
         web_users,
         own_uid,
         started: Instant::now(),
+        processors: std::thread::available_parallelism()?.get() as u32,
     });
     let signals = Signals::new()?;
     let control_socket = directory.listen(control::SOCKET, control::MODE)?;
@@ -126,10 +127,7 @@ fn privilege(arguments: &RunArguments, own_uid: u32) -> Result<Privilege, StartE
 
 /// What ran before runs again. A configuration that an httpd has left since then wins.
 fn recall(household: &mut Household, state_dir: &Path, pending_dir: &Path) {
-    let remembered = state::load(state_dir).unwrap_or_else(|error| {
-        tracing::warn!("the remembered configurations in {} are of no use: {error}", state_dir.display());
-        Vec::new()
-    });
+    let remembered = remembered(state_dir);
     let left = pending::take(pending_dir);
     let news = !left.is_empty();
     let by_instance: BTreeMap<String, Configure> =
@@ -139,6 +137,24 @@ fn recall(household: &mut Household, state_dir: &Path, pending_dir: &Path) {
     }
     if news {
         household.remember();
+    }
+}
+
+fn remembered(state_dir: &Path) -> Vec<Configure> {
+    let directory = state_dir.display();
+    match state::load(state_dir) {
+        Ok(saved) => {
+            if let Some(damage) = saved.damage {
+                tracing::warn!(
+                    "in {directory} the configurations of before are taken, since of the last {damage}"
+                );
+            }
+            saved.configurations
+        }
+        Err(error) => {
+            tracing::warn!("the remembered configurations in {directory} are of no use: {error}");
+            Vec::new()
+        }
     }
 }
 
@@ -172,13 +188,13 @@ impl Daemon {
         let mut stopping = false;
         let mut glance = tokio::time::interval(GLANCE);
         while !(stopping && self.household.is_deserted()) {
-            let deadline = self.household.deadline();
+            let deadline = self.household.deadline(Instant::now());
             let awaits_scripts = self.household.awaits_scripts();
             tokio::select! {
                 Some(errand) = self.errands.recv() => self.household.run(errand, Instant::now()),
                 Some(report) = self.reports.recv() => self.household.hear(report, Instant::now()),
                 () = at(deadline) => self.household.tick(Instant::now()),
-                () = tokio::task::yield_now(), if self.household.has_due() => {
+                () = tokio::task::yield_now(), if self.household.may_proceed(Instant::now()) => {
                     self.household.proceed(Instant::now());
                 }
                 _ = glance.tick(), if awaits_scripts => self.household.look_at_scripts(Instant::now()),

@@ -139,6 +139,12 @@ fn a_restarted_daemon_runs_what_ran_before() {
     let tree = daemon.stop();
     fs::write(tree.path("state/configurations"), "garbage").unwrap();
     let daemon = Daemon::in_tree(tree);
+    daemon.logged("its checksum is wrong or missing");
+    let tree = daemon.stop();
+    for name in ["configurations", "configurations.previous"] {
+        fs::write(tree.path("state").join(name), "garbage").unwrap();
+    }
+    let daemon = Daemon::in_tree(tree);
     daemon.logged("are of no use");
     assert!(daemon.status().is_empty());
 }

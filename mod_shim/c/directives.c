@@ -250,6 +250,11 @@ static const char *global_no_effect(cmd_parms *cmd, void *dir, const char *args)
     return complaint ? complaint : no_effect(cmd, dir, args);
 }
 
+static const char *global_no_effect_value(cmd_parms *cmd, void *dir, const char *value)
+{
+    return global_no_effect(cmd, dir, value);
+}
+
 static const char *global_no_effect_flag(cmd_parms *cmd, void *dir, int on)
 {
     return global_no_effect(cmd, dir, NULL);
@@ -267,7 +272,8 @@ const char *wsgid_without_effect(const command_rec *command)
 {
     const cmd_func *does = &command->func;
     int nothing = does->raw_args == no_effect || does->raw_args == global_no_effect
-        || does->flag == no_effect_flag || does->flag == global_no_effect_flag;
+        || does->flag == no_effect_flag || does->flag == global_no_effect_flag
+        || does->take1 == global_no_effect_value;
 
     return nothing ? command->cmd_data : NULL;
 }
@@ -284,6 +290,7 @@ const char *wsgid_without_effect(const command_rec *command)
 
 #define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
 #define GLOBAL(name, words) AP_INIT_RAW_ARGS(name, global_no_effect, words, SERVER, words)
+#define GLOBAL_VALUE(name, words) AP_INIT_TAKE1(name, global_no_effect_value, words, SERVER, words)
 #define GLOBAL_FLAG(name, words) AP_INIT_FLAG(name, global_no_effect_flag, words, SERVER, words)
 #define GONE(name) MOOT(name, OR_ALL, "it was removed from mod_wsgi; take the line out")
 
@@ -356,15 +363,15 @@ const command_rec wsgid_directives[] = {
     AP_INIT_FLAG("WSGICaseSensitivity", case_sensitivity, "has nothing to do here: case counts as it does for files",
                  SERVER, "whether the case of letters counts in the names of scripts"),
     GLOBAL("WSGITelemetryService", "has no effect: telemetry is not offered here"),
-    GLOBAL("WSGISlowRequests", "has no effect: telemetry is not offered here"),
+    GLOBAL_VALUE("WSGISlowRequests", "has no effect: telemetry is not offered here"),
     GLOBAL("WSGITelemetryOptions", "has no effect: telemetry is not offered here"),
     GLOBAL_FLAG("WSGIFreeThreading", "has no effect: builds of Python without the GIL are not served yet"),
     GLOBAL_FLAG("WSGIPerInterpreterGIL", "has nothing to do here: every application group has a process of its own"),
     GLOBAL_FLAG("WSGIDestroyInterpreter", "has nothing to do here: workers end by their own clock"),
-    GLOBAL("WSGISocketPrefix", "has nothing to do here: WSGIDaemonSocket names the daemon's socket"),
+    GLOBAL_VALUE("WSGISocketPrefix", "has nothing to do here: WSGIDaemonSocket names the daemon's socket"),
     GLOBAL_FLAG("WSGISocketRotation", "has nothing to do here: sockets belong to the daemon, not to a generation of httpd"),
-    GLOBAL("WSGIAcceptMutex", "has nothing to do here: workers share no listening socket"),
-    MOOT("WSGIVerboseDebugging", OR_ALL, "mod_wsgi does not look at it either; LogLevel wsgi:debug says more"),
+    GLOBAL_VALUE("WSGIAcceptMutex", "has nothing to do here: workers share no listening socket"),
+    GLOBAL_FLAG("WSGIVerboseDebugging", "has nothing to do here, nor in mod_wsgi; LogLevel wsgi:debug says more"),
     GONE("WSGILazyInitialization"),
     GONE("WSGINewRelicConfigFile"),
     GONE("WSGINewRelicEnvironment"),

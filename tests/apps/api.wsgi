@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 
 import apache
@@ -92,6 +93,7 @@ ROUTES = {
     "/streams": streams,
     "/companion": companion,
     "/kill": kill,
+    "/sleep": lambda environ: time.sleep(600),
     "/pid": lambda environ: os.getpid(),
 }
 

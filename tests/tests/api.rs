@@ -96,6 +96,44 @@ fn so_are_signals() {
     }
 }
 
+/// What is left to do when a worker has these options, and the reason that it hears then.
+#[test]
+fn each_way_to_be_replaced_is_told_as_the_reason() {
+    let nothing = |_: &Stack| {};
+    let sleep = |stack: &Stack| drop(stack.get("/sleep").expect(504));
+    let signal = |number: Signal| move |stack: &Stack| drop(json(stack, &format!("/kill?{}", number as i32)));
+    type Deed<'a> = &'a dyn Fn(&Stack);
+    let cases: [(&str, Deed<'_>, &str); 6] = [
+        ("maximum-requests=1", &nothing, "maximum_requests"),
+        ("restart-interval=1", &nothing, "restart_interval"),
+        ("inactivity-timeout=1", &nothing, "inactivity_timeout"),
+        ("threads=1 request-timeout=1 graceful-timeout=1", &sleep, "request_timeout"),
+        ("cpu-time-limit=60", &signal(Signal::SIGXCPU), "cpu_time_limit"),
+        ("eviction-timeout=3", &signal(Signal::SIGUSR1), "eviction_signal"),
+    ];
+    for (options, deed, reason) in cases {
+        let stack = site(options).run();
+        json(&stack, "/pid");
+        deed(&stack);
+        let line = format!("hears process_stopping {{\"shutdown_reason\": \"{reason}\"}}");
+        until(&line, || stack.log("wsgid").contains(&line));
+    }
+}
+
+#[test]
+fn an_application_that_did_not_start_is_told_so() {
+    let app = "import mod_wsgi, sys\n\
+               @mod_wsgi.subscribe_shutdown\n\
+               def stopping(name, **payload):\n    print('hears', payload, file=sys.stderr)\n\
+               raise RuntimeError('not yet')\n";
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site startup-timeout=1")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .file("code/app.wsgi", app)
+        .run();
+    stack.logged("wsgid", &["hears {'shutdown_reason': 'startup_timeout'}"]);
+}
+
 #[test]
 fn a_signal_that_nobody_is_subscribed_to_ends_nothing() {
     let stack = site("threads=2").run();

@@ -61,7 +61,7 @@ const DIRECTIVES: &[(&str, Where)] = &[
     ("WSGITelemetryService unix:/tmp/x interval=1", Main),
     ("WSGISlowRequests 5", Main),
     ("WSGITelemetryOptions +CaptureUserAgent", Main),
-    ("WSGIVerboseDebugging On", Everywhere),
+    ("WSGIVerboseDebugging On", Main),
     ("WSGILazyInitialization On", Everywhere),
     ("WSGINewRelicConfigFile /x", Everywhere),
     ("WSGINewRelicEnvironment x", Everywhere),
@@ -86,6 +86,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "WSGITelemetryService",
     "WSGISlowRequests",
     "WSGITelemetryOptions",
+    "WSGIVerboseDebugging",
 ];
 
 fn plan(config: &str) -> Plan {

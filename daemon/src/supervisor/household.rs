@@ -38,6 +38,8 @@ pub struct Terms {
     pub own_uid: u32,
     /// When the daemon started.
     pub started: Instant,
+    /// Of the machine's.
+    pub processors: u32,
 }
 
 /// Who stands behind a pool's name.
@@ -54,6 +56,8 @@ pub struct Household {
     places: BTreeMap<PoolKey, Place>,
     pools: HashMap<u64, Pool>,
     due: VecDeque<Change>,
+    /// When one of those was done last.
+    proceeded: Instant,
     stopping: bool,
 }
 
@@ -61,7 +65,8 @@ impl Household {
     /// An empty one.
     pub fn new(terms: Terms) -> Self {
         let (instances, places, pools, due) = Default::default();
-        Self { terms, instances, places, pools, due, stopping: false }
+        let proceeded = terms.started;
+        Self { terms, instances, places, pools, due, proceeded, stopping: false }
     }
 
     /// Takes a configuration over, or refuses it and changes nothing. What follows from it for pools is done
@@ -291,8 +296,8 @@ impl Household {
     }
 
     /// When to call [`Household::tick`] at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.pools.values().filter_map(Pool::deadline).min()
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.pools.values().filter_map(Pool::deadline).chain(self.due_at(now)).min()
     }
 
     /// Is some script worth a look every second?

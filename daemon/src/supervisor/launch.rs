@@ -102,10 +102,15 @@ impl Premises {
         board: BorrowedFd<'_>,
         scores: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
-        let home = group.options.python_home.as_ref().map(|home| Path::new(OsStr::from_bytes(home)));
+        // A relative one begins where the daemon stands, as in mod_wsgi.
+        let home =
+            group.options.python_home.as_ref().map(|home| Path::new("/").join(OsStr::from_bytes(home)));
         let search_path = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
-        let python =
-            interpreter::find(home, search_path.map(OsString::as_os_str), interpreter::is_executable)?;
+        let python = interpreter::find(
+            home.as_deref(),
+            search_path.map(OsString::as_os_str),
+            interpreter::is_executable,
+        )?;
         let launcher = self.installation.launcher()?;
         let extension = self.extension()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);

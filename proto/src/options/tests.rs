@@ -47,7 +47,6 @@ fn values_that_do_not_fit_are_errors() {
         ("cpu-priority", "20"),
         ("switch-interval", "0"),
         ("switch-interval", "inf"),
-        ("python-path", "/a:b"),
         ("server-metrics", "maybe"),
         ("user", ""),
         ("header-buffer-size", "100"),

@@ -16,8 +16,10 @@ impl Household {
         // An asker that did not wait for its answer is no concern of ours.
         match errand {
             Errand::Configure(configure, reply) => {
+                let known = self.instances.get(&configure.instance).map(|instance| &instance.configure);
+                let news = known != Some(&configure);
                 let answer = self.configure(configure);
-                if answer.refusal.is_empty() {
+                if news && answer.refusal.is_empty() {
                     self.remember();
                 }
                 let _ = reply.send(answer);

@@ -34,6 +34,11 @@ impl Roster {
         self.has_loaded_besides(0)
     }
 
+    /// How many are on their way.
+    pub fn starting(&self) -> u32 {
+        self.count(|member| matches!(member.stage, Stage::Starting { .. }))
+    }
+
     /// How many workers the pool is meant to have.
     pub fn wanted(&self) -> u32 {
         self.wanted
