@@ -184,20 +184,27 @@ static const char *interpreter_options(cmd_parms *cmd, void *dir, const char *ar
 {
     const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
     const char *end = ap_strrchr_c(args, '>');
-    wsgid_route route = { NULL };
+    const char *key, *value, *process_group = NULL, *application_group = NULL, **selector;
 
     if (complaint)
         return complaint;
     if (!end)
         return "<WSGIInterpreterOptions> lacks its closing '>'.";
     args = apr_pstrmemdup(cmd->pool, args, end - args);
-    if ((complaint = wsgid_route_options(cmd, args, "WSGI interpreter options", 0, &route)))
+    while (!(complaint = wsgid_option(cmd->pool, &args, &key, &value)) && key) {
+        if (strcasecmp(key, "process-group") == 0)
+            selector = &process_group;
+        else if (strcasecmp(key, "application-group") == 0)
+            selector = &application_group;
+        else
+            return apr_psprintf(cmd->pool, "Invalid option '%s' to WSGI interpreter options definition.", key);
+        if (*selector)
+            return apr_psprintf(cmd->pool, "Option '%s' of WSGI interpreter options is given more than once.", key);
+        *selector = wsgid_global_to_empty(value);
+    }
+    if (complaint)
         return complaint;
-    if (route.process_group)
-        route.process_group = wsgid_global_to_empty(route.process_group);
-    if (route.application_group)
-        route.application_group = wsgid_global_to_empty(route.application_group);
-    wsgid_rust()->draft_section(wsgid_global.draft, route.process_group, route.application_group);
+    wsgid_rust()->draft_section(wsgid_global.draft, process_group, application_group);
     complaint = ap_walk_config(cmd->directive->first_child, cmd, cmd->server->lookup_defaults);
     wsgid_rust()->draft_section_end(wsgid_global.draft);
     return complaint;

@@ -296,6 +296,10 @@ fn a_section_holds_only_what_application_groups_can_have() {
         ("<WSGIInterpreterOptions>\nWSGIPythonHome /usr\n</WSGIInterpreterOptions>", "python-home"),
         ("<WSGIInterpreterOptions>\nWSGISwitchInterval x\n</WSGIInterpreterOptions>", "a positive number"),
         ("<WSGIInterpreterOptions nonsense=x>\n</WSGIInterpreterOptions>", "nonsense"),
+        (
+            "<WSGIInterpreterOptions process-group=a Process-Group=b>\n</WSGIInterpreterOptions>",
+            "more than once",
+        ),
         (&in_virtual_host("<WSGIInterpreterOptions>\n</WSGIInterpreterOptions>"), "WSGIInterpreterOptions"),
     ] {
         let (good, said) = check(config);

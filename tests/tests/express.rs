@@ -15,6 +15,8 @@ use wsgid_tests::{Connection, Reply, Request, httpd, stage, theirs, tls};
 const ACCESS: &str = "def allow_access(environ, host):\n    return environ['PATH_INFO'] != '/closed'\n";
 const USERS: &str = "def check_password(environ, user, password):\n    return {'alice': 'wonderland', 'bob': 'builder'}.get(user) == password\n";
 const GROUPS: &str = "def groups_for_user(environ, user):\n    return {'alice': ['staff']}.get(user, [])\n";
+const DISPATCH: &str =
+    "def application_group(environ):\n    return 'blue' if environ['REQUEST_URI'] == '/blue' else None\n";
 const SERVICE: &str =
     "import os, time\nopen('@ROOT@/markers/served', 'w').close()\nwhile True:\n    time.sleep(60)\n";
 
@@ -39,6 +41,9 @@ impl Server {
         for (name, content) in [("access.py", ACCESS), ("users.py", USERS), ("groups.py", GROUPS)] {
             place.write(&format!("site/{name}"), content);
         }
+        place.write("site/dispatch.py", DISPATCH);
+        let dispatch = format!("WSGIDispatchScript {}", place.path("site/dispatch.py").display());
+        place.write("site/dispatch.conf", dispatch);
         place.write("site/service.py", SERVICE.replace("@ROOT@", place.root().to_str().unwrap()));
         place.write("site/told.py", std::fs::read(stage::repository().join("tests/field/told.py")).unwrap());
         place.write("site/documents/page.txt", "a page\n");
@@ -231,6 +236,16 @@ express! {
     /// A program of its own beside the application.
     service ["--service-script", "watch", "@ROOT@/site/service.py"] [get("/")]
         and |server: &Server| wsgid_tests::wait::until("the service runs", || server.place.path("markers/served").exists());
+}
+
+/// It has no option of its own for that, and includes what one writes.
+#[test]
+#[ignore = "builds mod_wsgi from PyPI: tests/run --express"]
+fn dispatch() {
+    let requests = ["/", "/blue"].map(get);
+    let both = compare(&["--include-file", "@ROOT@/site/dispatch.conf"], &requests);
+    let told = Connection::open(both[1].port).unwrap().ask(&get("/blue")).expect(200).json();
+    assert_eq!(told["application"], "blue", "{told}");
 }
 
 #[test]

@@ -15,10 +15,10 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
     let fallback = case.site.main().all("WSGIPythonHome").last();
     for group in &case.site.groups {
         let Some(who) = case.walker(group) else { continue };
-        let own = group.options.python_home.as_ref().map(|home| text(home));
-        let inherited = fallback.map(first_directory);
-        if let Some(home) = own.or(inherited) {
-            findings.extend(home_finding(case, &group.directive.place, &group.name, &who, Path::new(&home)));
+        let own = group.options.python_home.as_ref().map(|home| (text(home), &group.directive.place));
+        let inherited = fallback.map(|directive| (first_directory(directive), &directive.place));
+        if let Some((home, place)) = own.or(inherited) {
+            findings.extend(home_finding(case, place, &group.name, &who, Path::new(&home)));
         }
         findings.extend(directory_findings(case, group, &who));
     }
@@ -156,7 +156,7 @@ mod tests {
         let text = |options: &str| format!("{BEGUN} {options}\nWSGIProcessGroup g");
         let missing = "Python home /opt/none does not exist: there is no /opt.";
         let with_default = |options: &str| format!("{}\nWSGIPythonHome /opt/none", text(options));
-        assert_found(&Few::new(), &with_default(""), &[("2: Error: Process group 'g'", missing)]);
+        assert_found(&Few::new(), &with_default(""), &[("4: Error: Process group 'g'", missing)]);
         let good = || Few::new().program("/venv/bin/python").dir("/root", 0o700, 0);
         let unused = [("4: Warning: The implicit group", "there is no /opt.")];
         assert_found(&good(), &with_default("python-home=/venv"), &unused);
