@@ -6,7 +6,7 @@ use crate::configuration::{Privilege, SystemAccounts, identity, pending, state};
 use crate::installation::{Installation, Missing};
 use crate::sockets::directory::Unusable;
 use crate::sockets::reception::{self, Doorkeeper};
-use crate::sockets::{RuntimeDirectory, broker, control};
+use crate::sockets::{RuntimeDirectory, attach, broker, control};
 use crate::supervisor::household::Terms;
 use crate::supervisor::launch::Premises;
 use crate::supervisor::pool::Surroundings;
@@ -15,10 +15,12 @@ use crate::supervisor::{Errand, Household};
 use crate::{log, sys};
 use sd_notify::NotifyState;
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::future::pending as forever;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -61,22 +63,25 @@ pub fn main(arguments: RunArguments) -> ExitCode {
 
 fn start(arguments: &RunArguments) -> Result<(), StartError> {
     sys::descriptors::reserve()?;
+    sys::process::bury_children(); // of the program that this process ran before
+    let program = Program::of_this_process()?;
     let runtime_dir = std::path::absolute(&arguments.runtime_dir)?;
     let state_dir = std::path::absolute(&arguments.state_dir)?;
     std::env::set_current_dir("/")?;
-    let directory = RuntimeDirectory::take(&runtime_dir)?;
+    let mut directory = RuntimeDirectory::take(&runtime_dir)?;
     state::prepare(&state_dir).map_err(|error| StartError::State { path: state_dir.clone(), error })?;
     let installation = Installation::of_this_program()?;
     installation.launcher()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(daemon(arguments, &directory, state_dir, installation))
+    runtime.block_on(daemon(arguments, &mut directory, state_dir, installation, program))
 }
 
 async fn daemon(
     arguments: &RunArguments,
-    directory: &RuntimeDirectory,
+    directory: &mut RuntimeDirectory,
     state_dir: PathBuf,
     installation: Installation,
+    program: Program,
 ) -> Result<(), StartError> {
     let own_uid = nix::unistd::geteuid().as_raw();
     let (reports, reports_in) = mpsc::channel(QUEUE);
@@ -85,6 +90,7 @@ async fn daemon(
     let premises = Premises {
         installation,
         sockets: directory.workers(),
+        attach: directory.attach(),
         environment: std::env::vars_os().collect(),
         root: own_uid == 0,
         watch: arguments.watch,
@@ -103,18 +109,23 @@ async fn daemon(
     let signals = Signals::new()?;
     let control_socket = directory.listen(control::SOCKET, control::MODE)?;
     let broker_socket = directory.listen(broker::SOCKET, broker::MODE)?;
+    let attach_socket = directory.listen(attach::SOCKET, attach::MODE)?;
+    household.expect(directory.take_survivors(), Instant::now());
     recall(&mut household, &state_dir, &directory.pending());
     let keeper = Doorkeeper::new(own_uid, known_web_users);
-    let asked = errands.clone();
+    let (asked, attached) = (errands.clone(), errands.clone());
     let control_door = reception::receive(control_socket, keeper.clone(), move |visitor| {
         control::converse(visitor, asked.clone())
     });
+    let attach_door = reception::receive(attach_socket, keeper.clone(), move |visitor| {
+        attach::converse(visitor, attached.clone())
+    });
     let broker_door =
         reception::receive(broker_socket, keeper, move |visitor| broker::converse(visitor, errands.clone()));
-    let doors = [tokio::spawn(control_door), tokio::spawn(broker_door)];
+    let doors = [tokio::spawn(control_door), tokio::spawn(broker_door), tokio::spawn(attach_door)];
     tracing::info!("wsgid {} is ready", env!("CARGO_PKG_VERSION"));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    Daemon { household, errands: errands_in, reports: reports_in, signals, doors }.live().await;
+    Daemon { household, errands: errands_in, reports: reports_in, signals, doors, program }.live().await;
     Ok(())
 }
 
@@ -158,6 +169,25 @@ fn remembered(state_dir: &Path) -> Vec<Configure> {
     }
 }
 
+/// What this process runs, and where it began to.
+struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    directory: PathBuf,
+}
+
+impl Program {
+    fn of_this_process() -> io::Result<Self> {
+        let arguments = std::env::args_os().skip(1).collect();
+        Ok(Self { path: std::env::current_exe()?, arguments, directory: std::env::current_dir()? })
+    }
+
+    /// Returns only if it can't.
+    fn start_again(&self) -> io::Error {
+        Command::new(&self.path).args(&self.arguments).current_dir(&self.directory).exec()
+    }
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -179,7 +209,8 @@ struct Daemon {
     errands: mpsc::Receiver<Errand>,
     reports: mpsc::Receiver<Report>,
     signals: Signals,
-    doors: [JoinHandle<()>; 2],
+    doors: [JoinHandle<()>; 3],
+    program: Program,
 }
 
 impl Daemon {
@@ -198,12 +229,23 @@ impl Daemon {
                     self.household.proceed(Instant::now());
                 }
                 _ = glance.tick(), if awaits_scripts => self.household.look_at_scripts(Instant::now()),
-                _ = self.signals.hang_up.recv() => self.household.reload_all(Instant::now()),
+                _ = self.signals.hang_up.recv() => self.renew(stopping),
                 _ = self.signals.terminate.recv() => self.stop(&mut stopping),
                 _ = self.signals.interrupt.recv() => self.stop(&mut stopping),
             }
         }
         tracing::info!("wsgid has ended");
+    }
+
+    /// Becomes the program that is installed now. Workers notice that their daemon is gone, and come to the new
+    /// one; if it can't be started, everything stays as it is.
+    fn renew(&self, stopping: bool) {
+        if stopping {
+            return;
+        }
+        tracing::info!("starting anew with the program as it is installed now");
+        let error = self.program.start_again();
+        tracing::error!("{} can't be started, so this one goes on: {error}", self.program.path.display());
     }
 
     /// The first time in peace; asked again, nobody is waited for.

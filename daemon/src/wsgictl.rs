@@ -39,7 +39,11 @@ enum Command {
     /// Starts new workers for a process group; the old ones finish what they have.
     Reload {
         /// Name of the process group; "" is the implicit one.
-        group: String,
+        #[arg(required_unless_present = "all")]
+        group: Option<String>,
+        /// Every process group.
+        #[arg(long, conflicts_with = "group")]
+        all: bool,
     },
     /// Reads Apache's configuration and says what will go wrong, and how to mend it.
     Check(check::Arguments),
@@ -69,7 +73,7 @@ pub fn main() -> ExitCode {
     let socket = cli.socket.unwrap_or_else(|| cli.runtime_dir.join(SOCKET));
     let text = match cli.command {
         Command::Status => ask(&socket, &StatusQuery {}).map(|status| table(&status)),
-        Command::Reload { group } => reload(&socket, group),
+        Command::Reload { group, .. } => reload(&socket, group),
         Command::Check(arguments) => return check::main(&arguments, named),
     };
     match text {
@@ -84,16 +88,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn reload(socket: &Path, process_group: String) -> Result<String, NoAnswer> {
-    let name = process_group.clone();
-    let done: Done = ask(socket, &ReloadGroup { process_group })?;
+/// One process group, or all.
+fn reload(socket: &Path, group: Option<String>) -> Result<String, NoAnswer> {
+    let of = group.as_ref().map_or("every process group".into(), |name| format!("process group '{name}'"));
+    let all = group.is_none();
+    let done: Done = ask(socket, &ReloadGroup { process_group: group.unwrap_or_default(), all })?;
     if !done.refusal.is_empty() {
         return Err(NoAnswer::Refused(done.refusal));
     }
-    Ok(format!(
-        "new workers are on their way for {} of process group '{name}'\n",
-        counted(done.affected, "pool")
-    ))
+    Ok(format!("new workers are on their way for {} of {of}\n", counted(done.affected, "pool")))
 }
 
 fn ask<A: Message>(socket: &Path, question: &impl Message) -> Result<A, NoAnswer> {

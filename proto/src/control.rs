@@ -209,6 +209,8 @@ plain_message! {
     ReloadGroup {
         /// Its name.
         process_group: String,
+        /// Every other, too.
+        all: bool,
     }
 }
 

@@ -97,10 +97,16 @@ kinds! {
     Worn = 84, bounds::SMALL;
     /// Daemon → worker: a request has taken too long.
     Interrupt = 85, bounds::SMALL;
+    /// Worker → the next daemon: the descriptors of its board and its pulse ride on this frame.
+    Attach = 86, bounds::SMALL;
+    /// Daemon → worker: a descriptor for its output rides on this frame.
+    Attached = 87, bounds::SMALL;
     /// Daemon → launcher: [`crate::launch::LaunchPlan`].
     LaunchPlan = 96, bounds::PLAN;
     /// Daemon → worker: [`crate::launch::WorkerPlan`].
     WorkerPlan = 97, bounds::PLAN;
+    /// Daemon → the next daemon, by way of a file: [`crate::launch::WorkerRecord`].
+    WorkerRecord = 98, bounds::PLAN;
 }
 
 /// Why bytes are not a frame. The conversation ends with either.

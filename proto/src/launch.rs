@@ -143,6 +143,8 @@ plain_message! {
         display_name: String,
         /// So often it shows that Python's lock is to be had; with 0 it does not.
         beat_milliseconds: u64,
+        /// Where it finds the next daemon when this one is gone; empty: it ends with it.
+        attach: Bytes,
         /// For the module `apache`.
         server: Server,
     } checked by workable
@@ -199,6 +201,54 @@ plain_message! {
         begun: u64,
         /// Do not wait for it any more. Otherwise `mod_wsgi.RequestTimeout` is raised in it.
         abandon: bool,
+    }
+}
+
+plain_message! {
+    /// Its daemon is gone, and here is the next. What else there is to know about the worker that one knows
+    /// from its [`WorkerRecord`].
+    Attach {
+        /// Its pool's random number.
+        pool: u64,
+        /// Its serial there.
+        serial: u32,
+        /// As in [`Ready`].
+        loaded: bool,
+    }
+}
+
+plain_message! {
+    /// It has a daemon again. A worker that is not taken over gets a [`Retire`] in its place.
+    Attached {}
+}
+
+plain_message! {
+    /// What a daemon writes down of each worker for the next daemon, which believes no word of the worker's.
+    WorkerRecord {
+        /// Its pool's random number.
+        pool: u64,
+        /// Its serial there.
+        serial: u32,
+        /// Its slot on the board.
+        slot: u32,
+        /// Its process …
+        pid: u32,
+        /// … and when that started, in clock ticks, which tells it from another of that number.
+        start: u64,
+        /// The httpd.
+        instance: String,
+        /// The name of its pool.
+        process_group: String,
+        /// Its other half.
+        application_group: String,
+        /// What the pool imports.
+        scripts: Vec<Bytes>,
+        /// Of the group's configuration: only for the same is it of use.
+        fingerprint: Bytes,
+        /// Request threads.
+        threads: u32,
+        /// Of the board.
+        slots: u32,
     }
 }
 

@@ -94,6 +94,17 @@ impl Stack {
         self.httpd.as_ref().expect("no httpd")
     }
 
+    /// Runs `wsgictl` on this stack's daemon, which has to go well; what it prints.
+    #[track_caller]
+    pub fn wsgictl(&self, arguments: &[&str]) -> String {
+        let mut command = std::process::Command::new(crate::stage::staged("usr/bin/wsgictl"));
+        command.arg("--socket").arg(self.place.path("run/control.sock")).args(arguments);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        said.into_owned()
+    }
+
     /// A new connection.
     #[track_caller]
     pub fn connect(&self) -> Connection {

@@ -5,9 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::process::Command;
 use std::time::Duration;
-use wsgid_tests::stage::staged;
 use wsgid_tests::wait::{PATIENCE, until};
 use wsgid_tests::{Mpm, Plan, Stack, each_mpm, eventually};
 
@@ -24,9 +22,7 @@ fn json(stack: &Stack, target: &str) -> Value {
 /// As an administrator asks for new workers.
 #[track_caller]
 fn reload(stack: &Stack) {
-    let mut wsgictl = Command::new(staged("usr/bin/wsgictl"));
-    wsgictl.arg("--socket").arg(stack.place.path("run/control.sock")).args(["reload", "site"]);
-    assert!(wsgictl.status().unwrap().success());
+    stack.wsgictl(&["reload", "site"]);
 }
 
 each_mpm! {

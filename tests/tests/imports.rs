@@ -204,7 +204,7 @@ each_mpm! {
         let third = begun(&stack, 3);
         assert!(third != second && is_gone(second));
         // So is an order to reload.
-        stack.daemon().signal(Signal::SIGHUP);
+        stack.wsgictl(&["reload", "--all"]);
         let fourth = begun(&stack, 4);
         assert!(fourth != third && is_gone(third));
         assert!(!stack.log("wsgid").contains("Address already in use"), "two were there at once");
@@ -258,6 +258,6 @@ fn threads_of_a_service_go_on_until_it_is_told_to_end() {
     until("they work on behind their scripts", || said(&stack, "still at work").len() >= pythons.len());
     let first = said(&stack, "still at work");
     assert_eq!(said(&stack, "ended"), <[&str; 0]>::default());
-    stack.daemon().signal(Signal::SIGHUP);
+    stack.wsgictl(&["reload", "--all"]);
     until("each is told to end", || first.iter().all(|pid| said(&stack, "ended").contains(pid)));
 }

@@ -221,6 +221,88 @@ each_mpm! {
     }
 }
 
+/// Whatever becomes of the daemon, without the least to be noticed by anybody.
+fn workers_outlive(mpm: Mpm, deed: impl Fn(&mut Stack, &mut Connection)) {
+    let mut stack = Stack::on(mpm)
+        .config("WSGIDaemonProcess site processes=2 threads=2 maximum-requests=1000\nWSGIDaemonProcess other")
+        .bring("waiting")
+        .bring("whoami")
+        .config("WSGIScriptAlias /waiting @APPS@/waiting.wsgi process-group=site application-group=%{GLOBAL}")
+        .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=other")
+        .run();
+    let before = workers(&stack, "site", 2);
+    // One child of httpd's knows the way to both applications.
+    let mut kept = stack.connect();
+    let other = kept.ask(&Request::get("/")).expect(200).json()["pid"].clone();
+    let (mut connection, name) = begin(&stack, "/waiting", "a");
+    deed(&mut stack, &mut kept);
+    assert_eq!(stack.get("/").expect(200).json()["pid"], other);
+    until("the workers are taken over", || stack.daemon().ready_workers("site") == before);
+    until("and those of the other", || stack.daemon().ready_workers("other").len() == 1);
+    go(&name);
+    assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    // They are looked after as before: replaced when they die, and heard.
+    kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).unwrap();
+    until("a dead one is replaced", || {
+        let ready = stack.daemon().ready_workers("site");
+        ready.len() == 2 && !ready.contains(&before[0])
+    });
+    stack.wsgictl(&["reload", "site"]);
+    until("the others are replaced", || {
+        let ready = stack.daemon().ready_workers("site");
+        ready.len() == 2 && !ready.contains(&before[1])
+    });
+    assert_eq!(stack.get("/").expect(200).json()["pid"], other);
+}
+
+each_mpm! {
+    fn workers_outlive_a_daemon_that_is_killed(mpm) {
+        workers_outlive(mpm, |stack, kept| {
+            stack.kill_daemon();
+            kept.ask(&Request::get("/")).expect(200); // no request needs it
+            stack.start_daemon();
+        });
+    }
+
+    fn workers_outlive_the_renewal_of_the_daemon(mpm) {
+        workers_outlive(mpm, |stack, _| {
+            stack.daemon().signal(Signal::SIGHUP);
+            until("it has begun anew", || stack.log("wsgid").matches(" is ready").count() > 4);
+            until("it answers", || wsgid_tests::daemon::query(&stack.place.path("run/control.sock")).is_ok());
+        });
+    }
+}
+
+#[test]
+fn workers_of_a_group_that_has_changed_meanwhile_finish_and_others_come() {
+    let mut stack = Stack::on(Mpm::Event).config(SITE.replace("=2", "=20").as_str()).app("whoami").run();
+    let before = stack.get("/").expect(200).json()["pid"].clone();
+    stack.kill_daemon();
+    stack.reconfigure("threads=20", "threads=21");
+    stack.start_daemon();
+    until("another worker answers", || stack.get("/").expect(200).json()["pid"] != before);
+    gone(&before);
+}
+
+#[test]
+fn nobody_else_is_taken_over() {
+    use std::io::{Read, Write};
+    use wsgid_proto::{Message, launch::Attach};
+    let mut stack = Stack::on(Mpm::Event).config(SITE).app("whoami").run();
+    let before = stack.get("/").expect(200).json()["pid"].clone();
+    stack.kill_daemon();
+    stack.start_daemon();
+    let path = stack.place.path("run/attach.sock");
+    for bytes in [Attach { pool: 1, serial: 1, loaded: true }.frame(), b"GET / HTTP/1.0\r\n\r\n".to_vec()] {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        stream.write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"", "without a board and a pulse nobody is a worker");
+    }
+    assert_eq!(stack.get("/").expect(200).json()["pid"], before);
+}
+
 #[test]
 fn the_daemon_lets_its_workers_finish() {
     let mut stack = Stack::on(Mpm::Event).config(SITE).app("waiting").run();

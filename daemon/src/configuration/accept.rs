@@ -3,8 +3,10 @@
 
 use super::Accounts;
 use super::identity::{self, Identity, Privilege};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use wsgid_proto::Message;
 use wsgid_proto::control::{Configure, GroupDefinition, Overlay};
 use wsgid_proto::options::{self, Complaint, ProcessGroup};
 use wsgid_proto::server::Server;
@@ -46,6 +48,17 @@ impl Group {
             options::overlay(&mut own.options, &overlay.options);
         }
         Arc::new(own)
+    }
+
+    /// What tells it from every group whose workers would not do for it, across daemons.
+    pub fn fingerprint(&self) -> Bytes {
+        let alone = Configure {
+            web_uid: self.web_uid,
+            web_gid: self.web_gid,
+            groups: vec![self.definition.clone()],
+            ..Default::default()
+        };
+        alone.encode().into()
     }
 
     /// Would workers of the one do for the other?

@@ -67,7 +67,8 @@ async fn answer(
             conversation.send(SILENCE, &ask(errands, Errand::Status).await?).await
         }
         Kind::ReloadGroup => {
-            let group = ReloadGroup::from_frame(frame)?.process_group;
+            let reload = ReloadGroup::from_frame(frame)?;
+            let group = (!reload.all).then_some(reload.process_group);
             let answer = ask(errands, |reply| Errand::Reload(group, reply)).await?;
             conversation.send(SILENCE, &answer).await
         }

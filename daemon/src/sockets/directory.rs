@@ -1,6 +1,7 @@
 //! The runtime directory: the daemon's sockets, the workers' sockets, pending configurations, and the
 //! lock that makes it the only daemon there.
 
+use super::{attach, records};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -10,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 use wsgid_proto::broker;
+use wsgid_proto::launch::WorkerRecord;
 
 /// Bytes in a Unix socket's path, its final NUL included; see unix(7).
 const SOCKET_PATH: usize = 108;
@@ -35,6 +37,7 @@ pub enum Unusable {
 #[derive(Debug)]
 pub struct RuntimeDirectory {
     path: PathBuf,
+    survivors: Vec<WorkerRecord>,
     _lock: Flock<File>,
 }
 
@@ -52,11 +55,21 @@ impl RuntimeDirectory {
         if owner != 0 && owner != geteuid().as_raw() {
             return Err(Unusable::Foreign { path: path.into(), owner });
         }
-        let directory = Self { path: path.into(), _lock: lock(path)? };
+        let mut directory = Self { path: path.into(), survivors: Vec::new(), _lock: lock(path)? };
         make(&directory.workers(), 0o711)?;
         make(&directory.pending(), 0o755)?;
-        clear(&directory.workers());
+        directory.survivors = records::survivors(&directory.workers());
         Ok(directory)
+    }
+
+    /// The workers that an earlier daemon has left, and that live.
+    pub fn take_survivors(&mut self) -> Vec<WorkerRecord> {
+        std::mem::take(&mut self.survivors)
+    }
+
+    /// Where workers find the next daemon.
+    pub fn attach(&self) -> PathBuf {
+        self.path.join(attach::SOCKET)
     }
 
     /// Where workers listen.
@@ -130,13 +143,6 @@ fn lock(directory: &Path) -> Result<Flock<File>, Unusable> {
                 pid.trim().parse::<u32>().map_or_else(|_| String::new(), |pid| format!(" (process {pid})"));
             Err(Unusable::Taken { path: directory.into(), holder })
         }
-    }
-}
-
-/// Sockets of workers that no daemon knows any more.
-fn clear(workers: &Path) {
-    for entry in fs::read_dir(workers).into_iter().flatten().flatten() {
-        let _ = fs::remove_file(entry.path());
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Visitor {
     pub stream: UnixStream,
     /// Their user id.
     pub uid: u32,
+    /// Their process, if the kernel knows one.
+    pub pid: Option<u32>,
     /// Who that is.
     pub caller: Caller,
 }
@@ -80,7 +82,8 @@ where
                 continue;
             }
         };
-        let Ok(uid) = stream.peer_cred().map(|credentials| credentials.uid()) else { continue };
+        let Ok(peer) = stream.peer_cred() else { continue };
+        let (uid, pid) = (peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok()));
         let caller = keeper.caller(uid);
         let room = match caller {
             Caller::Master => &masters,
@@ -93,7 +96,7 @@ where
             }
             continue;
         };
-        let conversation = converse(Visitor { stream, uid, caller });
+        let conversation = converse(Visitor { stream, uid, pid, caller });
         tokio::spawn(async move {
             conversation.await;
             drop(place);

@@ -1,10 +1,11 @@
 //! Frames over a Unix socket, read with a list of what may come: the kind is looked at before room is
 //! made for the payload, so that nobody can make the daemon hold what it would not take anyway.
 
+use crate::sys::descriptors;
 use bytes::BytesMut;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -74,6 +75,32 @@ impl Conversation {
         permitted: &[Kind],
     ) -> Result<Option<Frame>, WireError> {
         timeout(limit, self.next(permitted)).await.map_err(|_| WireError::Silent)?
+    }
+
+    /// The very first frame, of one kind, which came in one piece with its descriptors.
+    pub async fn first_with<M: Message>(&mut self, limit: Duration) -> Result<(M, Vec<OwnedFd>), WireError> {
+        let mut buffer = [0; 4096];
+        let receiving = self
+            .stream
+            .async_io(Interest::READABLE, || descriptors::receive(self.stream.as_fd(), &mut buffer));
+        let (length, descriptors) = timeout(limit, receiving).await.map_err(|_| WireError::Silent)??;
+        self.input.extend_from_slice(&buffer[..length]);
+        let frame = match frame::take(&mut self.input)? {
+            Some(frame) if frame.kind == M::KIND => frame,
+            Some(frame) => return Err(WireError::NotHere(frame.kind)),
+            None => return Err(WireError::Cut),
+        };
+        Ok((M::from_frame(frame)?, descriptors))
+    }
+
+    /// Sends a small message with a descriptor on it, at once or not at all.
+    pub fn try_send_with<M: Message>(&self, message: &M, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let frame = message.frame();
+        let fds = [descriptor.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        let sent = sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, flags, None)?;
+        if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     /// Sends a message; the peer has to take it in time.

@@ -24,6 +24,18 @@ impl PoolBoard {
         Ok(Self { memory, handed_on })
     }
 
+    /// A board that workers have kept through the end of an earlier daemon.
+    pub fn adopt(file: OwnedFd, slots: u32) -> io::Result<Self> {
+        let memory = SharedWords::adopt(file, Board::size(slots as usize))?;
+        let handed_on = Arc::new(memory.file().try_clone_to_owned()?);
+        Ok(Self { memory, handed_on })
+    }
+
+    /// Is this the same board?
+    pub fn is(&self, file: BorrowedFd<'_>) -> bool {
+        self.memory.is(file)
+    }
+
     /// The descriptor for workers.
     pub fn file(&self) -> BorrowedFd<'_> {
         self.memory.file()

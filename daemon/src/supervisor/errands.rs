@@ -1,6 +1,7 @@
 //! What conversations on the sockets ask of the supervisor. Each errand has a place for its answer;
 //! a conversation that has ended meanwhile simply does not hear it.
 
+use crate::sockets::attach::Newcomer;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -30,10 +31,12 @@ pub enum Errand {
     Scores(PostScores, Reply<Done>),
     /// What runs?
     Status(Reply<Status>),
-    /// New workers for this process group of every instance.
-    Reload(String, Reply<Done>),
+    /// New workers for this process group of every instance, or for all of them.
+    Reload(Option<String>, Reply<Done>),
     /// A pool, for a peer with this uid.
     Open(OpenPool, u32, Reply<Result<OpenedPool, PoolRefused>>),
+    /// A worker that an earlier daemon has left wants to be taken over.
+    Attach(Box<Newcomer>),
     /// How a worker ended, for a peer with this uid; nothing while that is not known.
     Fate(AskFate, u32, Reply<Option<String>>),
 }

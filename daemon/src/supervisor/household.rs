@@ -5,6 +5,7 @@
 //! gets a successor with a number and a board of its own. The old one serves until the successor
 //! does; then its board is closed, whoever holds it asks again, and its workers drain.
 
+mod adoption;
 mod due;
 mod orders;
 
@@ -58,6 +59,8 @@ pub struct Household {
     due: VecDeque<Change>,
     /// When one of those was done last.
     proceeded: Instant,
+    /// Workers of an earlier daemon.
+    expected: adoption::Expected,
     stopping: bool,
 }
 
@@ -66,7 +69,16 @@ impl Household {
     pub fn new(terms: Terms) -> Self {
         let (instances, places, pools, due) = Default::default();
         let proceeded = terms.started;
-        Self { terms, instances, places, pools, due, proceeded, stopping: false }
+        Self {
+            terms,
+            instances,
+            places,
+            pools,
+            due,
+            proceeded,
+            expected: Default::default(),
+            stopping: false,
+        }
     }
 
     /// Takes a configuration over, or refuses it and changes nothing. What follows from it for pools is done
@@ -124,6 +136,10 @@ impl Household {
             Change::Close(key) => self.close(&key, now),
             Change::Keep(key) => self.keep(&key, now),
             Change::Replace(key, named) => self.replace(&key, named, now),
+            // It was taken over after this was found to be missing.
+            Change::Open(key, scripts) if self.places.contains_key(&key) => {
+                self.apply(Change::Preload(key, scripts), now);
+            }
             Change::Open(key, scripts) => {
                 let Some(group) = self.group(&key) else { return };
                 let wanted = group.options.processes;
@@ -288,6 +304,7 @@ impl Household {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
+        self.end_expecting_if_late(now);
         self.pools.values_mut().for_each(|pool| pool.tick(now));
         let deserted = self.pools.values().filter(|pool| pool.roster().is_deserted()).map(|pool| pool.id);
         for id in deserted.collect::<Vec<_>>() {
@@ -297,7 +314,12 @@ impl Household {
 
     /// When to call [`Household::tick`] at the latest.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.pools.values().filter_map(Pool::deadline).chain(self.due_at(now)).min()
+        self.pools
+            .values()
+            .filter_map(Pool::deadline)
+            .chain(self.due_at(now))
+            .chain(self.expecting_until())
+            .min()
     }
 
     /// Is some script worth a look every second?

@@ -3,10 +3,13 @@
 
 use super::interpreter::{self, NoInterpreter};
 use super::plan::{self, Place};
+use super::process::Process;
 use crate::configuration::Group;
 use crate::installation::{Installation, Missing};
+use crate::sockets::wire::Conversation;
 use crate::sys::descriptors::{self, Limit};
 use crate::sys::memory::{self, SharedWords};
+use bytes::Bytes;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair,
 };
@@ -65,6 +68,8 @@ pub struct Premises {
     pub installation: Installation,
     /// Directory of the workers' sockets.
     pub sockets: PathBuf,
+    /// Where workers find the next daemon.
+    pub attach: PathBuf,
     /// The daemon's own environment.
     pub environment: Vec<(OsString, OsString)>,
     /// May sockets be given to other users?
@@ -79,9 +84,9 @@ pub struct Premises {
 #[derive(Debug)]
 pub struct Launched {
     /// The process: first the launcher, then Python.
-    pub child: tokio::process::Child,
-    /// The daemon's end of the control socket pair.
-    pub control: UnixStream,
+    pub process: Process,
+    /// The daemon's end of the control socket.
+    pub control: Conversation,
     /// What it prints.
     pub output: pipe::Receiver,
     /// What it shows of itself: a [`wsgid_proto::pulse::Pulse`].
@@ -115,11 +120,18 @@ impl Premises {
         let extension = self.extension()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);
         let launch_plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
-        let worker_plan =
-            WorkerPlan { server_metrics: scores.is_some(), ..plan::worker_plan(group, place, self.watch) };
+        let worker_plan = WorkerPlan {
+            server_metrics: scores.is_some(),
+            attach: if self.watch {
+                Bytes::new()
+            } else {
+                Bytes::copy_from_slice(self.attach.as_os_str().as_bytes())
+            },
+            ..plan::worker_plan(group, place, self.watch)
+        };
         let worker_plan = plan_file(c"wsgid-worker-plan", &worker_plan)?;
         let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-        let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let (output, write_end) = output_pipe()?;
         let board = board.try_clone_to_owned()?;
         let pulse = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
         let path = self.socket_of(place.pool, place.serial);
@@ -136,7 +148,8 @@ impl Premises {
         ];
         placed.extend(scores.map(|scores| (scores, SCORES_FD)));
         let launched = spawn(&launcher, placed, self.descriptors, write_end).and_then(|child| {
-            Ok(Launched { child, control: control_end(pair.0)?, output: output_end(read_end)?, pulse })
+            let control = Conversation::new(control_end(pair.0)?);
+            Ok(Launched { process: Process::Child(child), control, output, pulse })
         });
         if launched.is_err() {
             let _ = fs::remove_file(&path);
@@ -190,6 +203,12 @@ fn control_end(end: OwnedFd) -> io::Result<UnixStream> {
     let stream = std::os::unix::net::UnixStream::from(end);
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
+}
+
+/// A pipe for what a worker prints: our end, and its.
+pub fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (read_end, write_end) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    Ok((output_end(read_end)?, write_end))
 }
 
 fn output_end(end: OwnedFd) -> io::Result<pipe::Receiver> {

@@ -22,6 +22,7 @@ pub mod launch;
 pub mod output;
 pub mod plan;
 pub mod pool;
+pub mod process;
 pub mod roster;
 pub mod scores;
 pub mod vigil;

@@ -136,6 +136,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         inactivity_seconds: options.inactivity_timeout,
         display_name: display_name(options),
         beat_milliseconds: beat(options),
+        attach: Bytes::new(), // the premises know
         server: (*group.server).clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! One pool at work: carries out what its [`Roster`] decides, on its board and with its workers.
 
+mod adoption;
 mod status;
 mod watch;
 
@@ -12,6 +13,7 @@ use super::scores::Scores;
 use super::vigil::Rules;
 use super::worker::{self, Hand, Name, News, Order, Report};
 use crate::configuration::Group;
+use crate::sockets::records;
 use crate::sys::process;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -93,15 +95,20 @@ pub struct Opening {
 impl Pool {
     /// A pool without workers; the first [`Pool::tick`] starts them.
     pub fn open(opening: Opening, surroundings: Surroundings) -> io::Result<Self> {
+        let board = PoolBoard::create(opening.group.options.processes)?;
+        Ok(Self::with(process::random()?, board, opening, surroundings))
+    }
+
+    fn with(id: u64, board: PoolBoard, opening: Opening, surroundings: Surroundings) -> Self {
         let Opening { key, group, scripts, preloaded, wanted } = opening;
         let options = &group.options;
         let terms = terms(options, surroundings.premises.watch);
         let watch = Watch::new(Rules::of(options));
-        Ok(Self {
-            id: process::random()?,
+        Self {
+            id,
             key,
             preloaded,
-            board: PoolBoard::create(options.processes)?,
+            board,
             roster: Roster::new(terms, wanted),
             group,
             scripts,
@@ -111,7 +118,7 @@ impl Pool {
             fates: VecDeque::new(),
             reasons: HashMap::new(),
             surroundings,
-        })
+        }
     }
 
     /// Its group.
@@ -332,6 +339,7 @@ impl Pool {
                 let application = &self.key.application_group;
                 tracing::info!(group = %self.group.title(), pid = hand.pid, application, uid, gid, threads, "starting worker");
                 self.board.place(slot, serial, threads, hand.pid);
+                self.write_down(serial, slot, hand.pid);
                 self.hands.insert(serial, hand);
                 Vec::new()
             }
@@ -362,6 +370,7 @@ impl Pool {
         self.fates.push_front((serial, format!("(pid {pid}) {how}")));
         self.hands.remove(&serial);
         let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
+        records::remove(&self.surroundings.premises.sockets, self.id, serial);
         let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };
         self.roster.exited(serial, &words, now)
     }

@@ -282,6 +282,21 @@ impl Roster {
         Some(actions)
     }
 
+    /// A worker of an earlier daemon serves here. Nobody is started as long as more may come; see
+    /// [`Roster::hold`].
+    pub fn adopt(&mut self, serial: u32, slot: u32, loaded: bool, now: Instant) -> Vec<Action> {
+        let taken = self.members.values().any(|member| member.slot == slot);
+        if taken || self.members.contains_key(&serial) || slot >= Self::slots(self.terms.processes) {
+            return Vec::new();
+        }
+        let stage = Stage::Ready { since: now, loaded };
+        self.members.insert(serial, Member { slot, generation: self.generation, stage, worn: None });
+        self.last_serial = self.last_serial.max(serial);
+        let members = self.members.len() as u32;
+        self.wanted = self.wanted.max(members).min(self.terms.processes.max(1));
+        vec![Action::Serve { serial, slot }]
+    }
+
     /// Somebody with the right to do so asks for new workers: nothing keeps them waiting.
     pub fn roll(&mut self, now: Instant) -> Vec<Action> {
         self.renew(Reason::Graceful, now)

@@ -6,15 +6,12 @@
 
 use super::launch::Launched;
 use super::output::Lines;
+use super::process::Process;
 use crate::log::WORKER;
 use crate::sockets::wire::{Conversation, WireError};
 use crate::sys::memory::SharedWords;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use nix::sys::signal::Signal;
 use std::time::Duration;
-use tokio::process::Child;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
@@ -100,7 +97,7 @@ pub struct Name {
 struct Worker {
     name: Name,
     pid: u32,
-    child: Child,
+    process: Process,
     control: Option<Conversation>,
     output: Lines,
     reports: mpsc::Sender<Report>,
@@ -109,48 +106,37 @@ struct Worker {
 /// Starts the task.
 pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> Hand {
     let (orders, inbox) = mpsc::unbounded_channel();
-    let pid = launched.child.id().unwrap_or_default();
-    let pulse = launched.pulse;
-    let worker = Worker {
-        output: Lines::new(launched.output, name.group.clone(), pid),
-        control: Some(Conversation::new(launched.control)),
-        child: launched.child,
-        name,
-        pid,
-        reports,
-    };
+    let Launched { process, control, output, pulse } = launched;
+    let pid = process.pid();
+    let output = Lines::new(output, name.group.clone(), pid);
+    let worker = Worker { output, control: Some(control), process, name, pid, reports };
     tokio::spawn(worker.live(inbox));
     Hand { pid, pulse, orders }
 }
 
 impl Worker {
     async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let status = loop {
+        let how = loop {
             tokio::select! {
-                status = self.child.wait() => break status,
+                how = self.process.wait() => break how,
                 Some(order) = orders.recv() => self.obey(order),
                 said = next_said(&mut self.control) => self.hear(said).await,
                 () = self.output.log_next() => {}
             }
         };
         let _ = tokio::time::timeout(LAST_WORDS, self.hear_out()).await;
-        let how = status.map_or_else(|error| format!("can't be waited for: {error}"), in_words);
         let last_line = self.output.last();
         self.report(News::Exited { how, last_line }).await;
     }
 
     fn obey(&mut self, order: Order) {
-        // None once the process has been reaped: then there is nobody to signal.
-        let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) else {
-            return;
-        };
         match order {
             Order::Retire(reason, time) => {
                 let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
                 let retire = Retire { reason: reason.name().into(), seconds };
                 let told = self.control.as_ref().map(|control| control.try_send(&retire));
                 if !matches!(told, Some(Ok(()))) {
-                    let _ = kill(pid, Signal::SIGTERM); // it has hung up: the only way left to ask
+                    self.process.signal(Signal::SIGTERM); // it has hung up: the only way left to ask
                 }
             }
             Order::Interrupt(Busy { thread, begun, .. }, abandon) => {
@@ -158,12 +144,9 @@ impl Worker {
                 // Without this word the request is waited for until its worker is killed.
                 let _ = self.control.as_ref().map(|control| control.try_send(&word));
             }
-            Order::Dump => drop(kill(pid, Signal::SIGQUIT)),
-            Order::Terminate => drop(kill(pid, Signal::SIGTERM)),
-            Order::Kill => {
-                let _ = killpg(pid, Signal::SIGKILL); // none before the launcher's first step
-                let _ = self.child.start_kill();
-            }
+            Order::Dump => self.process.signal(Signal::SIGQUIT),
+            Order::Terminate => self.process.signal(Signal::SIGTERM),
+            Order::Kill => self.process.kill_group(),
         }
     }
 
@@ -248,26 +231,9 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-fn in_words(status: ExitStatus) -> String {
-    let Some(number) = status.signal() else {
-        return format!("exited with status {}", status.code().unwrap_or_default());
-    };
-    let name =
-        Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
-    let core = if status.core_dumped() { ", leaving a core dump" } else { "" };
-    format!("was ended by {name}{core}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ends_are_told_in_words() {
-        assert_eq!(in_words(ExitStatus::from_raw(3 << 8)), "exited with status 3");
-        assert_eq!(in_words(ExitStatus::from_raw(9)), "was ended by SIGKILL");
-        assert_eq!(in_words(ExitStatus::from_raw(11 | 128)), "was ended by SIGSEGV, leaving a core dump");
-    }
 
     #[test]
     fn no_escape_sequence_reaches_the_log() {

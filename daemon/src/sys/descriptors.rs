@@ -6,9 +6,10 @@
 //! start, and never lets them go.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use wsgid_proto::launch::LAST_FD;
@@ -73,6 +74,25 @@ pub fn inherited(number: RawFd) -> Option<File> {
     }
     // SAFETY: the number is open, and by this function's contract nobody else has taken it over.
     Some(unsafe { File::from_raw_fd(number) })
+}
+
+/// Descriptors that may ride on one message here; with room for no more, the kernel drops the others.
+const RIDERS: usize = 2;
+
+/// One receive, without waiting: how many bytes, and the descriptors that rode on them.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    let mut room = nix::cmsg_space!([RawFd; RIDERS]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut room), flags)?;
+    let mut descriptors = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            // SAFETY: the kernel has just made them for this process, and nobody else knows them.
+            descriptors.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+        }
+    }
+    Ok((message.bytes, descriptors))
 }
 
 /// Lets every descriptor from `first` on go away at the next exec, whoever left it open.

@@ -39,6 +39,31 @@ impl SharedWords {
         Ok(Self { file, start: start.cast(), count: bytes / size_of::<AtomicU64>() })
     }
 
+    /// Words that somebody else hands over, who has them from an earlier daemon: exactly so many bytes, in a
+    /// memory file whose size can't change any more.
+    pub fn adopt(file: OwnedFd, bytes: usize) -> io::Result<Self> {
+        let unfit = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
+        let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(|_| unfit("it is no memory file"))?;
+        if !SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW) {
+            return Err(unfit("its size is not fixed"));
+        }
+        if nix::sys::stat::fstat(&file)?.st_size != bytes as i64 {
+            return Err(unfit("it has another size"));
+        }
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice, of a file with just this length, which
+        // the seals keep.
+        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }?;
+        Ok(Self { file, start: start.cast(), count: bytes / size_of::<AtomicU64>() })
+    }
+
+    /// Is this the same memory?
+    pub fn is(&self, other: BorrowedFd<'_>) -> bool {
+        let place = |file: BorrowedFd<'_>| nix::sys::stat::fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
+        matches!((place(self.file.as_fd()), place(other)), (Ok(one), Ok(two)) if one == two)
+    }
+
     /// The words.
     pub fn words(&self) -> &[AtomicU64] {
         // SAFETY: page-aligned, `count` words long, mapped until the drop; the seals keep the file

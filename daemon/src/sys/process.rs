@@ -1,10 +1,13 @@
 //! Single system calls without a safe wrapper elsewhere.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Wakes whoever sleeps on the lower half of a shared word.
 pub fn wake_all(word: &AtomicU64) {
@@ -29,6 +32,48 @@ pub fn random() -> io::Result<u64> {
 pub fn monotonic_micros() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     now.map_or(Duration::ZERO, Duration::from).as_micros() as u64
+}
+
+/// Takes note of children that have ended, for a program that has not started any.
+pub fn bury_children() {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    while matches!(
+        waitpid(None, Some(WaitPidFlag::WNOHANG)),
+        Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
+    ) {}
+}
+
+/// When a process started, in clock ticks since the system did: field 22 of proc_pid_stat(5).
+pub fn start_time(pid: u32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything; the third field stands behind the last of them.
+    let fields = text.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let field = fields.clone().nth(19).and_then(|field| field.parse().ok());
+    match fields.clone().next() {
+        Some("Z" | "X") | None => Err(io::ErrorKind::NotFound.into()),
+        Some(_) => field.ok_or_else(|| io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// A descriptor for a process that need not be a child of ours; readable once it has ended.
+pub fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: two integers; the answer is a new descriptor, or an error.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made it for us alone.
+    let owned = unsafe { OwnedFd::from_raw_fd(number as RawFd) };
+    // SAFETY: the descriptor is owned, and so open for as long as it is registered.
+    Ok(unsafe { AsyncFd::register_with_interest(owned, Interest::READABLE) }?)
+}
+
+/// Sends a signal to the very process behind a descriptor.
+pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: integers, and no pointer to anything.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Bytes that a process has in memory: the second field of proc_pid_statm(5).

@@ -3,7 +3,7 @@
 use crate::{journal, sys};
 use bytes::BytesMut;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,16 @@ impl Control {
     pub(crate) fn new(stream: UnixStream) -> Self {
         let input = Mutex::new(BytesMut::new());
         Self { stream, input, sending: Mutex::new(()), reload_wanted: AtomicBool::new(false) }
+    }
+
+    /// Another daemon has the other end from now on, and has said this already.
+    pub(crate) fn renew(&self, stream: &UnixStream, said: &[u8]) -> io::Result<()> {
+        let _turn = crate::locked(&self.sending);
+        sys::take_place(stream.as_fd(), self.stream.as_raw_fd())?;
+        *crate::locked(&self.input) = BytesMut::from(said);
+        // What the one before was told, and may not have done, it has not been told.
+        self.reload_wanted.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Tells that requests may come.

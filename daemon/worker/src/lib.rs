@@ -19,6 +19,7 @@
 //! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
 //! with the GIL held, and nobody touches Python with a lock held.
 
+mod attach;
 mod body;
 mod connection;
 mod control;

@@ -4,6 +4,7 @@
 //! From the word on a deadline runs that nothing can stop: a thread without Python ends the process,
 //! whatever Python does.
 
+use crate::attach::{self, Attempt};
 use crate::control::Word;
 use crate::signals::Signals;
 use crate::worker::{self, Worker};
@@ -56,7 +57,7 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
             worker.watched.beat(Duration::from_millis(worker.plan.beat_milliseconds));
         }
         let mut signals = Signals::default();
-        let retire = wait_for_the_end(worker, &wakeup, &mut signals);
+        let retire = Wait { worker, wakeup, loaded, orphaned: false }.for_the_end(&mut signals);
         drain(worker, &retire, signals)
     });
     finish(py, end)?;
@@ -124,39 +125,84 @@ fn end_of_itself(worker: &Worker) -> Retire {
     Retire { reason: Reason::Shutdown.name().into(), seconds: worker.plan.shutdown_seconds }
 }
 
-/// Until the supervisor's word, the supervisor's end, or a signal.
-fn wait_for_the_end(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> Retire {
-    loop {
-        let patience = worker.wear.patience(Instant::now()).map_or(PollTimeout::NONE, |time| {
-            // Rounded up: poll cuts what is below a millisecond.
-            (time + Duration::from_millis(1)).try_into().unwrap_or(PollTimeout::MAX)
-        });
-        let mut ready = [
-            PollFd::new(worker.control.as_fd(), PollFlags::POLLIN),
-            PollFd::new(wakeup.as_fd(), PollFlags::POLLIN),
-        ];
-        if let Err(e) = poll(&mut ready, patience) {
-            if e == nix::Error::EINTR {
-                continue;
-            }
-            journal::note(&format!("the worker ends: waiting for the supervisor: {e}"));
-            return end_of_itself(worker);
-        }
-        if heed(worker, wakeup, signals) {
-            return end_of_itself(worker);
-        }
+/// The main thread's wait, while others serve.
+struct Wait {
+    worker: &'static Worker,
+    wakeup: OwnedFd,
+    loaded: bool,
+    /// The supervisor is gone, and another is looked for.
+    orphaned: bool,
+}
+
+impl Wait {
+    /// Until the supervisor's word, or a signal.
+    fn for_the_end(mut self, signals: &mut Signals) -> Retire {
+        let worker = self.worker;
         loop {
-            match worker.control.listen() {
-                Word::None => break,
-                Word::Interrupt(word) => worker.watched.interrupt(&word),
-                Word::Retire(retire) => return retire,
-                Word::Gone => return end_of_itself(worker),
+            if let Err(e) = self.sleep() {
+                journal::note(&format!("the worker ends: waiting for the supervisor: {e}"));
+                return end_of_itself(worker);
             }
-        }
-        if worker.is_inactive() && worker.wear.is_idle(Instant::now()) {
-            worker.control.worn(Reason::Inactivity);
+            if heed(worker, &self.wakeup, signals) {
+                return end_of_itself(worker);
+            }
+            if let Some(retire) = if self.orphaned { self.look_for_another() } else { self.listen() } {
+                return retire;
+            }
+            if worker.is_inactive() && worker.wear.is_idle(Instant::now()) {
+                worker.control.worn(Reason::Inactivity);
+            }
         }
     }
+
+    /// Until there may be something to do.
+    fn sleep(&self) -> nix::Result<()> {
+        let wakeup = PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN);
+        let control = PollFd::new(self.worker.control.as_fd(), PollFlags::POLLIN);
+        let slept = if self.orphaned {
+            poll(&mut [wakeup], timeout(attach::PAUSE))
+        } else {
+            let patience = self.worker.wear.patience(Instant::now());
+            poll(&mut [wakeup, control], patience.map_or(PollTimeout::NONE, timeout))
+        };
+        match slept {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What the supervisor says; its order to end.
+    fn listen(&mut self) -> Option<Retire> {
+        loop {
+            match self.worker.control.listen() {
+                Word::None => return None,
+                Word::Interrupt(word) => self.worker.watched.interrupt(&word),
+                Word::Retire(retire) => return Some(retire),
+                Word::Gone if self.worker.plan.attach.is_empty() => return Some(end_of_itself(self.worker)),
+                Word::Gone => {
+                    self.orphaned = true;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn look_for_another(&mut self) -> Option<Retire> {
+        match attach::attempt(self.worker, self.loaded) {
+            Attempt::Later => None,
+            Attempt::Attached => {
+                self.orphaned = false;
+                None
+            }
+            Attempt::Refused(retire) => Some(retire),
+            Attempt::Hopeless => Some(end_of_itself(self.worker)),
+        }
+    }
+}
+
+/// Rounded up: poll cuts what is below a millisecond.
+fn timeout(time: Duration) -> PollTimeout {
+    (time + Duration::from_millis(1)).try_into().unwrap_or(PollTimeout::MAX)
 }
 
 /// Python's handler in C writes the number of every signal that has a handler. Is there one that ends the

@@ -1,6 +1,7 @@
 //! What the worker is born with: the descriptors of the launch contract and the plan behind one of
 //! them. Nothing here needs Python.
 
+use crate::attach::Keepsakes;
 use crate::sys;
 use bytes::BytesMut;
 use std::fs::File;
@@ -25,6 +26,8 @@ pub(crate) struct Outfit {
     pub(crate) scores: Option<File>,
     /// What the supervisor sees of this worker.
     pub(crate) pulse: Pulse<'static>,
+    /// The files behind the board and the pulse.
+    pub(crate) keepsakes: Keepsakes,
 }
 
 /// The launch contract was not kept; the worker cannot begin.
@@ -53,12 +56,13 @@ pub(crate) fn take_over() -> Result<Outfit, Misfit> {
     drop(sys::adopt(launch::EXTENSION_FD));
     let control = sys::adopt(launch::CONTROL_FD).map_err(fault(launch::CONTROL_FD, "control socket"))?;
     let listener = sys::adopt(launch::LISTEN_FD).map_err(fault(launch::LISTEN_FD, "listening socket"))?;
-    let pulse = sys::adopt(launch::PULSE_FD)
-        .and_then(|file| sys::map_words(&file))
-        .map_err(fault(launch::PULSE_FD, "pulse"))?;
-    let board = sys::adopt(launch::BOARD_FD)
-        .and_then(|file| sys::map_words(&file))
-        .map_err(fault(launch::BOARD_FD, "board"))?;
+    let mapped = |number| {
+        let file = sys::adopt(number)?;
+        Ok((sys::map_words(&file)?, file))
+    };
+    let (pulse, pulse_file) = mapped(launch::PULSE_FD).map_err(fault(launch::PULSE_FD, "pulse"))?;
+    let (board, board_file) = mapped(launch::BOARD_FD).map_err(fault(launch::BOARD_FD, "board"))?;
+    let keepsakes = Keepsakes { board: board_file, pulse: pulse_file };
     let mut bytes = Vec::new();
     sys::adopt(launch::WORKER_PLAN_FD)
         .and_then(|file| File::from(file).take(bounds::PLAN as u64 + 64).read_to_end(&mut bytes))
@@ -73,7 +77,7 @@ pub(crate) fn take_over() -> Result<Outfit, Misfit> {
         return Err(NotABoard.into());
     }
     let (control, listener, pulse) = (control.into(), listener.into(), Pulse::over(pulse));
-    Ok(Outfit { plan, board, control, listener, scores, pulse })
+    Ok(Outfit { plan, board, control, listener, scores, pulse, keepsakes })
 }
 
 fn read_plan(bytes: &[u8]) -> Result<WorkerPlan, Misfit> {

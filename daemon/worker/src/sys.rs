@@ -4,6 +4,7 @@
 use bytes::{BufMut, BytesMut};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::io;
@@ -99,6 +100,37 @@ pub(crate) fn receive(
     // SAFETY: the kernel has just filled `got` bytes of the spare room.
     unsafe { into.advance_mut(got) };
     Ok(got)
+}
+
+/// One receive as above, waited for, with the descriptor that may ride on it.
+pub(crate) fn receive_with(
+    socket: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    room: usize,
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut buffer = vec![0; room];
+    let mut parts = [io::IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut rider = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            // SAFETY: the kernel has just made them for this process, and nobody else knows them.
+            rider = numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }).next_back();
+        }
+    }
+    let got = message.bytes;
+    into.extend_from_slice(&buffer[..got]);
+    Ok((got, rider))
+}
+
+/// Makes a number stand for another open file than before, at no time for none.
+pub(crate) fn take_place(file: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    let flags = if number <= libc::STDERR_FILENO { 0 } else { libc::O_CLOEXEC };
+    // SAFETY: three integers; whoever owns the number owns what it stands for from now on.
+    let done = unsafe { libc::dup3(file.as_raw_fd(), number, flags) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Every byte as the character of the same number: how PEP 3333 has bytes in native strings.

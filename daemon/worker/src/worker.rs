@@ -1,5 +1,6 @@
 //! What all threads of the worker share, and the claims that it gives back on the board.
 
+use crate::attach::Keepsakes;
 use crate::control::Control;
 use crate::kept::Kept;
 use crate::outfit::Outfit;
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     board: Board<'static>,
     pub(crate) wear: Wear,
     pub(crate) watched: Watched,
+    pub(crate) keepsakes: Keepsakes,
     claim: Claim,
     begun: AtomicU64,
     active: AtomicUsize,
@@ -39,7 +41,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Makes the worker of this process; there can be only one.
     pub(crate) fn install(outfit: Outfit) -> io::Result<&'static Worker> {
-        let Outfit { plan, board, control, listener, scores, pulse } = outfit;
+        let Outfit { plan, board, control, listener, scores, pulse, keepsakes } = outfit;
         let peers = [plan.web_uid, 0, nix::unistd::geteuid().as_raw()];
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
@@ -52,6 +54,7 @@ impl Worker {
                 Duration::from_secs(plan.inactivity_seconds.into()),
                 Instant::now(),
             ),
+            keepsakes,
             watched: Watched::new(pulse, plan.threads),
             begun: AtomicU64::new(0),
             active: AtomicUsize::new(0),

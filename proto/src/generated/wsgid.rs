@@ -409,6 +409,9 @@ pub struct WorkerPlan {
     pub display_name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "24")]
     pub beat_milliseconds: u64,
+    /// path of the socket for whoever has lost the daemon
+    #[prost(bytes = "bytes", tag = "25")]
+    pub attach: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }
@@ -449,6 +452,48 @@ pub struct Note {
     pub level: u32,
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attach {
+    #[prost(fixed64, tag = "1")]
+    pub pool: u64,
+    #[prost(uint32, tag = "2")]
+    pub serial: u32,
+    #[prost(bool, tag = "3")]
+    pub loaded: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attached {}
+/// in a file, for the next daemon
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkerRecord {
+    #[prost(fixed64, tag = "1")]
+    pub pool: u64,
+    #[prost(uint32, tag = "2")]
+    pub serial: u32,
+    #[prost(uint32, tag = "3")]
+    pub slot: u32,
+    #[prost(uint32, tag = "4")]
+    pub pid: u32,
+    /// of the process: clock ticks since the system's
+    #[prost(uint64, tag = "5")]
+    pub start: u64,
+    #[prost(string, tag = "6")]
+    pub instance: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub process_group: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub application_group: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub scripts: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// of the group's configuration
+    #[prost(bytes = "bytes", tag = "10")]
+    pub fingerprint: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "11")]
+    pub threads: u32,
+    /// of the board
+    #[prost(uint32, tag = "12")]
+    pub slots: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusQuery {}
@@ -492,6 +537,8 @@ pub struct Status {
 pub struct ReloadGroup {
     #[prost(string, tag = "1")]
     pub process_group: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub all: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Done {

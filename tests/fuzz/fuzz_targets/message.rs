@@ -12,7 +12,7 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::Kind;
 use wsgid_proto::hook::{Answer, Ask, Hook, Verdict};
-use wsgid_proto::launch::{Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
+use wsgid_proto::launch::{Attach, Attached, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, WorkerRecord, Worn};
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, End, File, Log};
 use wsgid_proto::{Message, bounds};
@@ -51,6 +51,9 @@ fuzz_target!(|data: &[u8]| {
         Kind::ReloadWanted => drop(read::<ReloadWanted>(payload)),
         Kind::Retire => drop(read::<Retire>(payload)),
         Kind::Worn => drop(read::<Worn>(payload)),
+        Kind::Attach => drop(read::<Attach>(payload)),
+        Kind::Attached => drop(read::<Attached>(payload)),
+        Kind::WorkerRecord => drop(read::<WorkerRecord>(payload)),
         Kind::Interrupt => drop(read::<Interrupt>(payload)),
         Kind::Note => drop(read::<Note>(payload)),
         Kind::LaunchPlan => read(payload).iter().for_each(launched),

@@ -20,13 +20,15 @@ impl Household {
 
     /// When the next may be done at the latest, if it may not now.
     pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
-        (self.has_due() && !self.may_proceed(now)).then(|| self.proceeded + PACE)
+        (self.has_due() && !self.is_expecting() && !self.may_proceed(now)).then(|| self.proceeded + PACE)
     }
 
     /// May the next be done now?
     pub fn may_proceed(&self, now: Instant) -> bool {
         let starting = || self.pools.values().map(|pool| pool.roster().starting()).sum::<u32>();
-        self.has_due() && (now >= self.proceeded + PACE || starting() < self.terms.processors)
+        self.has_due()
+            && !self.is_expecting()
+            && (now >= self.proceeded + PACE || starting() < self.terms.processors)
     }
 
     /// Does the next.

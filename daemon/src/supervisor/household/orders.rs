@@ -34,7 +34,11 @@ impl Household {
                 let _ = reply.send(self.status(now));
             }
             Errand::Reload(group, reply) => {
-                let _ = reply.send(self.reload_group(&group, now));
+                let done = match group {
+                    Some(group) => self.reload_group(&group, now),
+                    None => Done { affected: self.roll(|_| true, now), refusal: String::new() },
+                };
+                let _ = reply.send(done);
             }
             Errand::Open(ask, peer, reply) => {
                 let answer = self.open_for(&ask, peer, now);
@@ -43,6 +47,7 @@ impl Household {
                 }
                 let _ = reply.send(answer);
             }
+            Errand::Attach(newcomer) => self.attach(*newcomer, now),
             Errand::Fate(ask, peer, reply) => {
                 let _ = reply.send(self.fate(&ask, peer));
             }
@@ -70,6 +75,10 @@ impl Household {
             process_group: ask.process_group.clone(),
             application_group: ask.application_group.clone(),
         };
+        if self.expects_any_of(&key) && !self.places.contains_key(&key) {
+            let reason = "wsgid has just started, and takes its workers over".into();
+            return Err(refused(RefusalCause::UnknownInstance, reason));
+        }
         let socket_dir = self.terms.surroundings.premises.sockets.display().to_string();
         self.hasten(&key, now);
         if self.places.contains_key(&key) {
@@ -115,7 +124,10 @@ impl Household {
     fn log_refusal(&self, ask: &OpenPool, peer: u32, refused: &PoolRefused) {
         let (group, reason) = (printable(&ask.process_group), printable(&refused.reason));
         let web_user = self.instances.values().any(|instance| instance.configure.web_uid == peer);
-        if web_user || peer == self.terms.own_uid || peer == 0 {
+        // Said to everybody who asks in the first moments, and heard by nobody but the module.
+        if self.is_expecting() && refused.cause == RefusalCause::UnknownInstance {
+            tracing::debug!(%group, peer, "no pool: {reason}");
+        } else if web_user || peer == self.terms.own_uid || peer == 0 {
             tracing::warn!(%group, peer, "no pool: {reason}");
         } else {
             tracing::debug!(%group, peer, "no pool: {reason}");
@@ -164,14 +176,10 @@ impl Household {
         Done { affected: self.roll(of_group, now), refusal: String::new() }
     }
 
-    /// New workers for every pool.
-    pub fn reload_all(&mut self, now: Instant) {
-        let rolled = self.roll(|_| true, now);
-        tracing::info!(pools = rolled, "every pool gets new workers");
-    }
-
     fn roll(&mut self, chosen: impl Fn(&PoolKey) -> bool, now: Instant) -> u32 {
-        self.finish(now);
+        if !self.is_expecting() {
+            self.finish(now);
+        }
         let mut rolled = 0;
         for place in self.places.iter().filter(|(key, _)| chosen(key)).map(|(_, place)| place) {
             for id in [Some(place.serving), place.successor].into_iter().flatten() {
@@ -186,6 +194,7 @@ impl Household {
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.due.clear();
+        self.turn_away_expected();
         self.pools.values_mut().for_each(|pool| pool.leave(true, now));
         self.tick(now);
     }

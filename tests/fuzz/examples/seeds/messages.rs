@@ -10,7 +10,7 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
-use wsgid_proto::launch::{Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
+use wsgid_proto::launch::{Attach, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
 use wsgid_proto::server::Server;
@@ -175,7 +175,7 @@ fn control() -> Vec<Payload> {
         seed("known-reply", &KnownReply { known: true }),
         seed("post-scores", &PostScores { instance: "/run/apache2.pid".into(), board: "board".into() }),
         seed("status", &Status { pools: vec![pool], uptime_seconds: 86_400 }),
-        seed("reload-group", &ReloadGroup { process_group: "site".into() }),
+        seed("reload-group", &ReloadGroup { process_group: "site".into(), all: false }),
         seed("done", &Done { affected: 2, refusal: String::new() }),
     ]
 }
@@ -242,6 +242,7 @@ fn launch() -> Vec<Payload> {
         seed("note", &Note { level: 4, text: "slow".into() }),
         seed("retire", &Retire { reason: "script_reload".into(), seconds: 20 }),
         seed("interrupt", &Interrupt { thread: 1, begun: 2, abandon: false }),
+        seed("attach", &Attach { pool: 1, serial: 2, loaded: true }),
         seed("worn", &Worn { reason: "maximum_requests".into() }),
     ]
 }

@@ -1,0 +1,97 @@
+//! Finding the next daemon when this one is gone: killed, or replaced by a newer program. A worker needs none to
+//! serve, so it goes on, and knocks at `attach.sock` until somebody takes it over or tells it to end.
+//!
+//! It hands over its board and its pulse, which nobody else may have kept, and gets a place for its output in
+//! return. The new control socket takes the number of the old one, so that whoever uses that need not know.
+
+use crate::worker::Worker;
+use crate::{journal, sys};
+use bytes::BytesMut;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use wsgid_proto::Message;
+use wsgid_proto::frame::{self, Kind};
+use wsgid_proto::launch::{Attach, Retire};
+
+/// Between two attempts.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+/// For the answer, in which the main thread hears nothing else.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// There is a daemon again.
+    Attached,
+    /// There is one that has no use for this worker.
+    Refused(Retire),
+    /// There will be none: its directory is gone.
+    Hopeless,
+    /// Not yet.
+    Later,
+}
+
+/// What a worker keeps for its next daemon.
+#[derive(Debug)]
+pub(crate) struct Keepsakes {
+    pub(crate) board: OwnedFd,
+    pub(crate) pulse: OwnedFd,
+}
+
+/// One attempt.
+pub(crate) fn attempt(worker: &Worker, loaded: bool) -> Attempt {
+    let path = Path::new(std::ffi::OsStr::from_bytes(&worker.plan.attach));
+    if path.parent().is_none_or(|directory| !directory.is_dir()) {
+        return Attempt::Hopeless;
+    }
+    match knock(worker, path, loaded) {
+        Ok(attempt) => attempt,
+        Err(error) if is_nobody_there(&error) => Attempt::Later,
+        Err(error) => {
+            journal::note(&format!("the next daemon can't be reached: {error}"));
+            Attempt::Later
+        }
+    }
+}
+
+fn is_nobody_there(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof, WouldBlock};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof | WouldBlock)
+}
+
+fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let attach = Attach { pool: worker.plan.pool, serial: worker.plan.serial, loaded };
+    let keepsakes = &worker.keepsakes;
+    let riders = [keepsakes.board.as_raw_fd(), keepsakes.pulse.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&riders)];
+    let frame = attach.frame();
+    sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    let mut input = BytesMut::new();
+    let output = loop {
+        let (got, rider) = sys::receive_with(stream.as_fd(), &mut input, frame::HEADER + 64)?;
+        if got == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match frame::take(&mut input).map_err(io::Error::other)? {
+            Some(frame) if frame.kind == Kind::Attached => break rider,
+            Some(frame) => return Retire::from_frame(frame).map(Attempt::Refused).map_err(io::Error::other),
+            None => {}
+        }
+    };
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
+    if let Some(output) = output {
+        sys::take_place(output.as_fd(), libc::STDOUT_FILENO)?;
+        sys::take_place(output.as_fd(), libc::STDERR_FILENO)?;
+    }
+    worker.control.renew(&stream, &input)?;
+    Ok(Attempt::Attached)
+}
