@@ -105,6 +105,11 @@ impl Stack {
         said.into_owned()
     }
 
+    /// The port that httpd listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A new connection.
     #[track_caller]
     pub fn connect(&self) -> Connection {
