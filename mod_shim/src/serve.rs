@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wsgid_proto::board::Claim;
 use wsgid_proto::options::ProcessGroup;
+use wsgid_proto::response::Level;
 use wsgid_proto::{bounds, expand};
 
 /// A request that workers keep dropping unread is given up after so many.
@@ -103,7 +104,8 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         body_complete,
         server_metrics: group.options.server_metrics,
     };
-    let outcome = converse(runtime, &errand, &terms, &mut body, door);
+    let replays = group.options.replay && ask.content_length == Some(0) && ask.is_safe();
+    let outcome = converse(runtime, &errand, &terms, replays, &mut body, door);
     head::keep(head);
     outcome
 }
@@ -116,18 +118,35 @@ pub fn socket_timeout(group: &ProcessGroup, ask: &Ask<'_>) -> Duration {
     }
 }
 
-/// Delivers the head and relays the answer, with another worker where one dropped the head unread.
+impl Ask<'_> {
+    /// Does it ask for nothing but an answer (RFC 9110, 9.2.1)?
+    fn is_safe(&self) -> bool {
+        let method = self.variables.iter().rev().find(|(name, _)| *name == b"REQUEST_METHOD");
+        method.is_some_and(|(_, method)| *method == b"GET" || *method == b"HEAD")
+    }
+}
+
+/// Delivers the head and relays the answer, with another worker where one dropped the head unread; where it
+/// `replays`, once also where one died over it.
 fn converse<D: Door>(
     runtime: &Runtime,
     errand: &Errand<'_>,
     terms: &Terms<'_>,
+    mut replays: bool,
     body: &mut Body,
     door: &mut D,
 ) -> Result<i32, Fault> {
     for _ in 0..DELIVERIES {
         let delivered = dispatch::deliver(runtime, errand)?;
-        if let Some(answer) = answer(runtime, delivered, errand, terms, body, door)? {
-            return Ok(answer);
+        match answer(runtime, delivered, errand, terms, body, door) {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => {}
+            Err(fault @ Fault::WorkerDied { .. }) if replays => {
+                replays = false;
+                let message = fault.message();
+                door.log(Level::Warning, format!("{message}: {fault}; another has it now").as_bytes(), None);
+            }
+            Err(fault) => return Err(fault),
         }
     }
     Err(Fault::NotDelivered(errand.name.process.clone()))

@@ -50,6 +50,9 @@ pub const RULES: &[OptionRule] = &[
     rule("group", Text, Full),
     rule("supplementary-groups", Names, Full),
     rule("processes", Number(1, bounds::PROCESSES as u64), Full),
+    rule("processes-min", Number(0, bounds::PROCESSES as u64), Full),
+    rule("processes-max", Number(1, bounds::PROCESSES as u64), Full),
+    rule("idle-timeout", Seconds, Full),
     rule("threads", Number(0, bounds::THREADS as u64), Full),
     rule("umask", Octal, Full),
     rule("home", Path, Full),
@@ -77,6 +80,9 @@ pub const RULES: &[OptionRule] = &[
     rule("request-timeout", Seconds, Full),
     rule("interrupt-timeout", Seconds, Full),
     rule("graceful-timeout", Seconds, Full),
+    rule("reload-on", Path, Full),
+    rule("reload-parallel", COUNT, Full),
+    rule("replay", Switch, Full),
     rule("eviction-timeout", Seconds, Full),
     rule("shutdown-timeout", Seconds, Full),
     rule("deadlock-timeout", Seconds, Full),
@@ -142,6 +148,10 @@ pub struct ProcessGroup {
     pub processes: u32,
     /// `processes` was written down: `wsgi.multiprocess` follows the presence, as in mod_wsgi.
     pub multiprocess: bool,
+    /// Where that is said, a pool has so many workers at least, and up to `processes` as load asks for them.
+    pub processes_min: Option<u32>,
+    /// A worker of such a pool that is not needed for so long ends.
+    pub idle_timeout: u32,
     /// Request threads in a worker; see [`ProcessGroup::is_service`].
     pub threads: u32,
     /// File mode mask.
@@ -192,6 +202,12 @@ pub struct ProcessGroup {
     pub inactivity_timeout: u32,
     /// A worker whose application is not imported for so long is replaced.
     pub startup_timeout: u32,
+    /// Files, beside the scripts, whose change means new code.
+    pub reload_on: Vec<Bytes>,
+    /// New workers that start at the same time to replace others; 0 is all of them.
+    pub reload_parallel: u32,
+    /// A GET or HEAD whose worker dies before it has answered is given to another, once.
+    pub replay: bool,
     /// How long a request may take; see [`ProcessGroup::request_limit`].
     pub request_timeout: u32,
     /// How long one that has taken longer may take to unwind; with 0 it is not interrupted.
@@ -250,6 +266,11 @@ impl ProcessGroup {
         self.threads == 0
     }
 
+    /// Workers of a pool that the configuration names, from its start.
+    pub fn processes_at_first(&self) -> u32 {
+        self.processes_min.map_or(self.processes, |least| least.min(self.processes))
+    }
+
     /// How long one request may take: as in mod_wsgi 6, the more threads there are, the longer, since one that
     /// is stuck does the less harm. `None` is for ever.
     pub fn request_limit(&self) -> Option<Duration> {
@@ -271,6 +292,8 @@ impl ProcessGroup {
             supplementary_groups: None,
             processes: 1,
             multiprocess: false,
+            processes_min: None,
+            idle_timeout: 60,
             threads: 15,
             umask: None,
             home: None,
@@ -296,6 +319,9 @@ impl ProcessGroup {
             restart_interval_jitter: 0,
             inactivity_timeout: 0,
             startup_timeout: 0,
+            reload_on: Vec::new(),
+            reload_parallel: 0,
+            replay: false,
             request_timeout: 0,
             interrupt_timeout: 0,
             deadlock_timeout: 300,
@@ -407,8 +433,13 @@ pub fn parse<K: AsRef<str>, V: AsRef<[u8]>>(
         complaints.extend(no_effect(name, key.as_ref()));
     }
     let has = |wanted: &str| options.iter().any(|(key, _)| key.as_ref() == wanted);
-    if has("script-user") && has("script-group") {
-        complaints.push(Complaint::Contradiction("script-user", "script-group"));
+    for (one, other) in [("script-user", "script-group"), ("processes", "processes-max")] {
+        if has(one) && has(other) {
+            complaints.push(Complaint::Contradiction(one, other));
+        }
+    }
+    if group.processes_min.is_some_and(|least| least > group.processes) {
+        complaints.push(Complaint::Contradiction("processes-min", "processes-max"));
     }
     let good = !complaints.iter().any(Complaint::is_error);
     (good.then_some(group), complaints)
@@ -439,6 +470,15 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
             group.processes = checked.number as u32;
             group.multiprocess = true;
         }
+        "processes-min" => group.processes_min = Some(checked.number as u32),
+        "processes-max" => {
+            group.processes = checked.number as u32;
+            group.multiprocess = group.processes > 1;
+        }
+        "idle-timeout" => group.idle_timeout = checked.number as u32,
+        "reload-on" => group.reload_on.push(Bytes::copy_from_slice(value)),
+        "reload-parallel" => group.reload_parallel = checked.number as u32,
+        "replay" => group.replay = checked.on,
         "threads" => group.threads = checked.number as u32,
         "umask" => group.umask = Some(checked.number as u32),
         "home" => group.home = path(),

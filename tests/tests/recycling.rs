@@ -175,3 +175,64 @@ fn variables_of_a_group_are_in_its_environment() {
         assert_eq!(environment[name], value, "{environment}");
     }
 }
+
+#[test]
+fn a_pool_grows_with_its_load_and_shrinks_again() {
+    let stack = site("processes-min=1 processes-max=3 threads=1 idle-timeout=1", "waiting");
+    until("one is there", || stack.daemon().ready_workers("site").len() == 1);
+    let markers = stack.place.make_public_dir("markers");
+    let name = |n: u32| markers.join(format!("r{n}"));
+    let mut connections: Vec<Connection> = (0..3)
+        .map(|n| {
+            let mut connection = stack.connect();
+            connection.send(Request::get(&format!("/?{}", name(n).display())).bytes());
+            connection
+        })
+        .collect();
+    until("each has a worker of its own", || (0..3).all(|n| name(n).with_extension("begun").exists()));
+    assert_eq!(stack.daemon().ready_workers("site").len(), 3);
+    (0..3).for_each(|n| std::fs::write(name(n).with_extension("go"), "").unwrap());
+    for connection in &mut connections {
+        connection.reply().unwrap().expect(200);
+    }
+    until("one is left", || stack.daemon().ready_workers("site").len() == 1);
+}
+
+#[test]
+fn a_pool_without_workers_starts_with_a_request() {
+    let stack = site("processes-min=0 processes=2 idle-timeout=1", "whoami");
+    assert!(stack.daemon().pools("site").is_empty(), "nobody has asked for it");
+    let first = pid(&stack);
+    until("it has gone", || stack.daemon().pools("site").is_empty());
+    assert_ne!(pid(&stack), first);
+}
+
+#[test]
+fn other_files_than_the_script_mean_new_code() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site reload-on=@ROOT@/code/version reload-on=@ROOT@/code/none")
+        .bring("whoami")
+        .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=site application-group=%{GLOBAL}")
+        .file("code/version", "1")
+        .run();
+    let first = pid(&stack);
+    std::fs::remove_file(stack.place.path("code/version")).unwrap();
+    until("another worker answers", || pid(&stack) != first);
+    let second = pid(&stack);
+    std::fs::write(stack.place.path("code/none"), "").unwrap();
+    until("and another", || pid(&stack) != second);
+}
+
+#[test]
+fn a_request_whose_worker_dies_is_given_to_another_where_that_is_allowed() {
+    for (options, status) in [("replay=On", 200), ("replay=Off", 502)] {
+        let stack = site(&format!("processes=1 {options}"), "waiting");
+        let (mut connection, go, old) = begin(&stack);
+        send(old, Signal::SIGKILL);
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(connection.reply().unwrap().status, status, "{options}");
+        if status == 200 {
+            stack.logged("error", &["SIGKILL", "another has it now"]);
+        }
+    }
+}

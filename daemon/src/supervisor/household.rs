@@ -142,7 +142,10 @@ impl Household {
             }
             Change::Open(key, scripts) => {
                 let Some(group) = self.group(&key) else { return };
-                let wanted = group.options.processes;
+                let wanted = group.options.processes_at_first();
+                if wanted == 0 {
+                    return; // until a request asks for it
+                }
                 self.open(Opening { key, group, scripts, preloaded: true, wanted }, now);
             }
             Change::Preload(key, scripts) => {
@@ -274,9 +277,17 @@ impl Household {
     /// A worker has had nothing to do for long. Where requests have opened its pool, they may do so again:
     /// it goes, and with the last the pool. True if that is so.
     fn rest(&mut self, key: &PoolKey, id: u64, serial: u32, now: Instant) -> bool {
-        let Some(pool) = self.pools.get_mut(&id).filter(|pool| !pool.preloaded) else { return false };
+        let Some(pool) = self.pools.get_mut(&id) else { return false };
+        let options = pool.group().options.clone();
+        if pool.preloaded && options.processes_min.is_none() {
+            return false;
+        }
         if pool.spare(serial, now) {
             return true;
+        }
+        if options.processes_min.is_some_and(|least| least > 0) {
+            // As few as there may be: only for `inactivity-timeout` does one make room for another.
+            return options.inactivity_timeout == 0 || options.inactivity_timeout > options.idle_timeout;
         }
         let alone =
             self.places.get(key).is_some_and(|place| place.serving == id && place.successor.is_none());

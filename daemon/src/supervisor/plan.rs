@@ -88,6 +88,12 @@ fn directory(group: &Group) -> Bytes {
     }
 }
 
+/// After so long without anything to do a worker says so; what follows from it is the pool's to decide.
+fn idle_seconds(options: &ProcessGroup) -> u32 {
+    let idle = if options.processes_min.is_some() { options.idle_timeout } else { 0 };
+    [idle, options.inactivity_timeout].into_iter().filter(|&seconds| seconds > 0).min().unwrap_or(0)
+}
+
 /// Often enough to be sure of a silence, and seldom enough to let an idle machine sleep: milliseconds.
 fn beat(options: &ProcessGroup) -> u64 {
     let quarter = u64::from(options.deadlock_timeout) * 250;
@@ -133,9 +139,10 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         restrict_stdout: options.restrict_stdout,
         restrict_signal: options.restrict_signal,
         maximum_requests: maximum_requests(options, place.serial),
-        inactivity_seconds: options.inactivity_timeout,
+        inactivity_seconds: idle_seconds(options),
         display_name: display_name(options),
         beat_milliseconds: beat(options),
+        reload_on: options.reload_on.clone(),
         attach: Bytes::new(), // the premises know
         server: (*group.server).clone(),
     }

@@ -152,7 +152,10 @@ impl Pool {
         if others {
             self.roll(now);
         }
-        self.want(self.group.options.processes, now);
+        // What load has asked for stays.
+        if self.group.options.processes_min.is_none_or(|least| self.roster.wanted() < least) {
+            self.want(self.group.options.processes_at_first(), now);
+        }
     }
 
     /// The configuration names no scripts for it any more. Workers that have imported some give way; what
@@ -255,7 +258,8 @@ impl Pool {
 
     /// A worker that has nothing to do goes, and nobody comes for it. False if the others would be too few.
     pub fn spare(&mut self, serial: u32, now: Instant) -> bool {
-        let Some(actions) = self.roster.spare(serial, 1, now) else { return false };
+        let fewest = self.group.options.processes_min.unwrap_or(0);
+        let Some(actions) = self.roster.spare(serial, fewest, now) else { return false };
         self.perform(actions, now);
         true
     }
@@ -424,6 +428,7 @@ fn terms(options: &ProcessGroup, watch: bool) -> Terms {
         startup: some(options.startup_timeout),
         lifetime: some(options.restart_interval),
         lifetime_jitter: seconds(options.restart_interval_jitter),
+        parallel: options.reload_parallel,
         watch,
         alone: options.is_service(),
     }

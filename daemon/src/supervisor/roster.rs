@@ -51,6 +51,8 @@ pub struct Terms {
     pub lifetime: Option<Duration>,
     /// Up to so much longer, each worker another time.
     pub lifetime_jitter: Duration,
+    /// Newcomers that are on their way at the same time while older workers serve; 0 is any number.
+    pub parallel: u32,
     /// For development: a newcomer whose import fails serves all the same. The developer wants to see
     /// its traceback, and it alone knows what to watch.
     pub watch: bool,

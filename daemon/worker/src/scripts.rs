@@ -1,6 +1,7 @@
 //! The application scripts: loaded once by Python (`python/scripts.py`), found again here.
 
 use crate::{locked, worker};
+use bytes::Bytes;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -9,6 +10,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A script that has been executed.
 pub(crate) struct Script {
@@ -23,9 +25,52 @@ pub(crate) struct Script {
 #[derive(Default)]
 pub(crate) struct Scripts {
     known: Mutex<HashMap<Box<[u8]>, Arc<Script>>>,
+    others: Others,
+}
+
+/// So often are files looked at that httpd does not look at: not with each request.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The files of `reload-on`, each with the time at which it was written, if it is there.
+#[derive(Default)]
+struct Others {
+    files: Vec<(Bytes, Option<i64>)>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Others {
+    fn new(paths: &[Bytes]) -> Self {
+        let files = paths.iter().map(|path| (path.clone(), written(path))).collect();
+        Self { files, looked: Mutex::default() }
+    }
+
+    /// The first that is not as it was, if it is time to look.
+    fn changed(&self) -> Option<&Bytes> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut looked = locked(&self.looked);
+        if looked.is_some_and(|then| now.duration_since(then) < LOOK) {
+            return None;
+        }
+        *looked = Some(now);
+        self.files.iter().find(|(path, then)| written(path) != *then).map(|(path, _)| path)
+    }
+}
+
+/// Microseconds since the epoch.
+fn written(path: &[u8]) -> Option<i64> {
+    let file = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
+    Some(file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000)
 }
 
 impl Scripts {
+    /// None so far. These files, too, are code.
+    pub(crate) fn beside(paths: &[Bytes]) -> Self {
+        Self { others: Others::new(paths), ..Self::default() }
+    }
+
     /// Loads a script, or finds it loaded.
     pub(crate) fn load(&self, py: Python<'_>, path: &[u8]) -> PyResult<Arc<Script>> {
         if let Some(script) = self.get(path) {
@@ -48,16 +93,17 @@ impl Scripts {
 
     /// Needs no Python: has the file of a loaded script changed, or gone? Then asks for a reload and
     /// goes on with the code that is loaded. httpd has just looked at the file, so that there is nothing
-    /// left to do if `written` is what it was; only its word for a change is not enough: its file of
+    /// left to do if what it saw is what was; only its word for a change is not enough: its file of
     /// that name may be another one, as under `chroot`.
-    pub(crate) fn check(&self, path: &[u8], written: u64) {
+    pub(crate) fn check(&self, path: &[u8], as_httpd_saw: u64) {
+        if let Some(other) = self.others.changed() {
+            worker::want_reload(&format!("{} has changed", String::from_utf8_lossy(other)));
+        }
         let Some(script) = self.get(path) else { return };
-        if i64::try_from(written) == Ok(script.mtime) {
+        if i64::try_from(as_httpd_saw) == Ok(script.mtime) {
             return;
         }
-        let file = std::fs::metadata(OsStr::from_bytes(path));
-        let mtime = file.map(|file| file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000);
-        if mtime.ok() != Some(script.mtime) {
+        if written(path) != Some(script.mtime) {
             worker::want_reload(&format!("{} has changed", script.path));
         }
     }

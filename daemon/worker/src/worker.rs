@@ -47,7 +47,7 @@ impl Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
             control: Control::new(control),
             kept: Kept::new(listener, peers)?,
-            scripts: Scripts::default(),
+            scripts: Scripts::beside(&plan.reload_on),
             scores,
             wear: Wear::new(
                 plan.maximum_requests,

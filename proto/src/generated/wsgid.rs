@@ -409,6 +409,9 @@ pub struct WorkerPlan {
     pub display_name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "24")]
     pub beat_milliseconds: u64,
+    /// files whose change means new code
+    #[prost(bytes = "bytes", repeated, tag = "26")]
+    pub reload_on: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// path of the socket for whoever has lost the daemon
     #[prost(bytes = "bytes", tag = "25")]
     pub attach: ::prost::bytes::Bytes,

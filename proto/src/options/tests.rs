@@ -90,7 +90,7 @@ fn every_option_is_in_force_or_warns_with_its_name() {
             Variable => "NAME=value",
         };
         let value = match rule.name {
-            "processes" | "listen-backlog" => "2",
+            "processes" | "processes-max" | "listen-backlog" => "2",
             "restrict-signal" => "Off", // it is on by default
             _ => value,
         };

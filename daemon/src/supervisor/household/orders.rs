@@ -2,6 +2,7 @@
 //! status and reloads, by the system to stop.
 
 use super::Household;
+use crate::supervisor::difference;
 use crate::supervisor::errands::{Errand, OpenedPool};
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::worker::printable;
@@ -91,9 +92,14 @@ impl Household {
         }
         self.make_room(ask, now)?;
         let group = self.group(&key).ok_or_else(|| unknown_group(ask))?;
-        let scripts = Some(&ask.script).filter(|script| !script.is_empty()).cloned();
-        let opening =
-            Opening { key, group, scripts: scripts.into_iter().collect(), preloaded: false, wanted: 1 };
+        // What the configuration names, where it had nobody start it; or else what the request does.
+        let named = self.instances.get(&key.instance).map(difference::preloads);
+        let named = named.and_then(|mut named| named.remove(&key));
+        let preloaded = named.is_some();
+        let of_request =
+            || Some(&ask.script).filter(|script| !script.is_empty()).cloned().into_iter().collect();
+        let scripts = named.unwrap_or_else(of_request);
+        let opening = Opening { key, group, scripts, preloaded, wanted: 1 };
         let pool = self.open(opening, now).and_then(|id| self.pools.get(&id));
         let failed =
             || refused(RefusalCause::TooMany, "wsgid can't make another pool; its log says why".into());

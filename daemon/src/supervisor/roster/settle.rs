@@ -68,7 +68,12 @@ impl Roster {
         let serving = self.count(|m| self.is_fresh_ready(m));
         let old = self.count(|m| !self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
         let most = if old > 0 && serving == 0 { 1 } else { self.wanted };
-        most.saturating_sub(coming + serving)
+        let missing = most.saturating_sub(coming + serving);
+        match self.terms.parallel {
+            0 => missing,
+            _ if old == 0 => missing,
+            parallel => missing.min(parallel.saturating_sub(coming)),
+        }
     }
 
     pub(super) fn free_slot(&self) -> Option<u32> {

@@ -407,3 +407,15 @@ fn a_worker_that_is_not_needed_goes_and_nobody_comes() {
     assert_eq!(starts(&case.exits(2)), []);
     assert_eq!(starts(&case.roster.grow(case.now)), [3]);
 }
+
+#[test]
+fn so_many_start_at_a_time() {
+    let mut case = Case::serving(4, 4);
+    case.roster.terms.parallel = 2;
+    assert_eq!(starts(&case.roster.roll(case.now)), [5], "the one that tries");
+    assert_eq!(starts(&case.ready(5)), [6, 7]);
+    assert_eq!(starts(&case.ready(6)), [8]);
+    assert_eq!(starts(&case.ready(7)), []);
+    case.ready(8);
+    assert_eq!(case.roster.members().filter(|(.., stage)| matches!(stage, Stage::Ready { .. })).count(), 4);
+}
