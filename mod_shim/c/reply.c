@@ -213,6 +213,26 @@ static void begin(request_rec *r, wsgid_request *request)
     }
 }
 
+static void client_timeout(void *r, uint32_t seconds)
+{
+    wsgid_request_of(r)->client_timeout = apr_time_from_sec(seconds);
+}
+
+/* The client's own time-out holds for this response, and not for what comes over the connection after it. */
+static apr_status_t pass_in_time(request_rec *r, apr_bucket_brigade *bb)
+{
+    apr_interval_time_t patience = wsgid_request_of(r)->client_timeout, before;
+    apr_socket_t *socket = patience ? ap_get_conn_socket(r->connection) : NULL;
+    apr_status_t status;
+
+    if (!socket || apr_socket_timeout_get(socket, &before) != APR_SUCCESS)
+        return ap_pass_brigade(r->output_filters, bb);
+    apr_socket_timeout_set(socket, patience);
+    status = ap_pass_brigade(r->output_filters, bb);
+    apr_socket_timeout_set(socket, before);
+    return status;
+}
+
 /* Passes what was appended, with `last` behind it. */
 static int pass_with(request_rec *r, apr_bucket *last)
 {
@@ -224,7 +244,7 @@ static int pass_with(request_rec *r, apr_bucket *last)
         begin(r, request);
 
     APR_BRIGADE_INSERT_TAIL(bb, last);
-    status = ap_pass_brigade(r->output_filters, bb);
+    status = pass_in_time(r, bb);
     apr_brigade_cleanup(bb);
     if (status != APR_SUCCESS && !r->connection->aborted) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, status, r, "The response could not be sent");
@@ -368,6 +388,7 @@ const shim_door wsgid_door = {
     .add_header = add_header,
     .diverts = diverts,
     .divert = divert,
+    .client_timeout = client_timeout,
     .append = append,
     .append_file = append_file,
     .pass = pass,

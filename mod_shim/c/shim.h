@@ -105,6 +105,8 @@ typedef struct {
      * return what the handler returns. */
     int (*diverts)(void *r);
     int (*divert)(void *r);
+    /* From now on the client may take nothing for so many seconds, in place of Apache's Timeout. */
+    void (*client_timeout)(void *r, uint32_t seconds);
     /* Appends bytes without copying them: they stay valid until the next pass, finish or truncate. */
     void (*append)(void *r, const char *bytes, size_t length);
     /* Appends a part of a file. Takes the descriptor over, whatever it returns: 0 if it can't be sent. */

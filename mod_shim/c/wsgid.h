@@ -128,6 +128,7 @@ typedef struct {
 typedef struct {
     const char *script_name;
     const wsgid_settings *settings;
+    apr_interval_time_t client_timeout; /* for what it takes of the response; 0 is Apache's Timeout */
     apr_bucket_brigade *input;
     apr_bucket_brigade *output;
     int prior_status;     /* before the application said one */

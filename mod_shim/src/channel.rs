@@ -5,7 +5,9 @@ use crate::sys;
 use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, setsockopt, socket, sockopt,
+};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -59,11 +61,34 @@ impl From<io::Error> for ReceiveError {
     }
 }
 
+/// How to speak over a new connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// For connecting and each later wait; zero is none.
+    pub timeout: Duration,
+    /// SO_SNDBUF, in bytes; 0 is the system's default.
+    pub send_buffer: usize,
+    /// SO_RCVBUF of the same.
+    pub receive_buffer: usize,
+}
+
 impl Channel {
+    /// Connects, with buffers of the system's choice; see [`Channel::connect_as`].
+    pub fn connect(path: &Path, timeout: Duration) -> io::Result<Self> {
+        Self::connect_as(path, Manner { timeout, ..Manner::default() })
+    }
+
     /// Connects. The time-out holds for connecting, where it is the peer's backlog that is waited for,
     /// and for each later wait; zero is none.
-    pub fn connect(path: &Path, timeout: Duration) -> io::Result<Self> {
+    pub fn connect_as(path: &Path, manner: Manner) -> io::Result<Self> {
+        let Manner { timeout, send_buffer, receive_buffer } = manner;
         let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        if send_buffer > 0 {
+            setsockopt(&socket, sockopt::SndBuf, &send_buffer)?;
+        }
+        if receive_buffer > 0 {
+            setsockopt(&socket, sockopt::RcvBuf, &receive_buffer)?;
+        }
         let channel = Self::over(UnixStream::from(socket), timeout)?;
         match connect(channel.stream.as_raw_fd(), &UnixAddr::new(path)?) {
             Err(Errno::EAGAIN) => Err(io::ErrorKind::TimedOut.into()),

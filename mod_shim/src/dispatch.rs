@@ -5,7 +5,7 @@
 //! every wait the daemon is asked again from time to time, so that a board nobody tends any more is
 //! noticed, and what dead Apache children had in hand is given back.
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Manner};
 use crate::fault::Fault;
 use crate::pool::{Found, Pool, Waiting};
 use crate::runtime::{PoolName, Runtime};
@@ -46,6 +46,15 @@ pub struct Errand<'a> {
 }
 
 impl Errand<'_> {
+    fn manner(&self) -> Manner {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Manner {
+            timeout: self.socket_timeout,
+            send_buffer: size(self.group.send_buffer_size),
+            receive_buffer: size(self.group.receive_buffer_size),
+        }
+    }
+
     /// So much time, if the limit leaves it.
     fn bounded(&self, left: Duration) -> Result<Duration, Fault> {
         match self.limit {
@@ -161,7 +170,7 @@ impl Quest<'_> {
         let next = match pool.claim(self.standing()) {
             Found::Thread(hold) => {
                 self.wait = None;
-                match hold.deliver(self.errand.head, self.errand.socket_timeout) {
+                match hold.deliver(self.errand.head, self.errand.manner()) {
                     Ok((channel, claim)) => return Ok(Step::Delivered(channel, claim)),
                     Err(_) => self.try_another(pool)?,
                 }

@@ -43,6 +43,8 @@ pub trait Door: expand::Request {
     fn diverts(&mut self) -> bool;
     /// Has httpd answer; returns what the handler returns.
     fn divert(&mut self) -> i32;
+    /// The client may take nothing of the response for so many seconds, in place of Apache's `Timeout`.
+    fn client_timeout(&mut self, seconds: u32);
     /// Adds bytes to what goes out with the next pass.
     fn append(&mut self, bytes: Bytes);
     /// Adds a part of a file.

@@ -1,5 +1,6 @@
 //! The configuration while its directives are read: groups and preloads, each checked where it stands.
 
+use crate::env_file;
 use crate::owner::Owner;
 use crate::runtime::DeclaredGroup;
 use bytes::Bytes;
@@ -57,12 +58,26 @@ pub struct Facts {
     pub server: Server,
 }
 
+/// What the files of `env-file` say stands in their place.
+fn with_files_read(options: Options) -> Result<Options, String> {
+    let mut read = Options::with_capacity(options.len());
+    for (key, value) in options {
+        if key == "env-file" && value.first() == Some(&b'/') {
+            read.extend(env_file::read(&value)?.into_iter().map(|variable| ("env".to_string(), variable)));
+        } else {
+            read.push((key, value));
+        }
+    }
+    Ok(read)
+}
+
 impl Draft {
     /// Declares a group. `Ok` holds warnings, of each option one, `Err` the complaints that stop the configuration.
     pub fn group(&mut self, name: &str, options: Options) -> Result<Vec<String>, String> {
         if self.knows(name) {
             return Err(format!("Name duplicates previous WSGI daemon definition: '{name}'."));
         }
+        let options = with_files_read(options)?;
         let (group, complaints) = options::parse(name, &options);
         let (errors, warnings): (Vec<_>, Vec<_>) = complaints.into_iter().partition(|c| c.is_error());
         let Some(parsed) = group else {

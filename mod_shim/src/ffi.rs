@@ -653,6 +653,10 @@ impl Door for HttpdDoor<'_> {
         call!(self.set_status(status.into(), as_text(reason)) else ());
     }
 
+    fn client_timeout(&mut self, seconds: u32) {
+        call!(self.client_timeout(seconds) else ());
+    }
+
     fn add_header(&mut self, name: &[u8], value: &[u8]) {
         call!(self.add_header(as_text(name), as_text(value)) else ());
     }

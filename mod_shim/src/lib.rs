@@ -24,6 +24,7 @@ pub mod dispatch;
 pub mod door;
 pub mod draft;
 pub mod drain;
+pub mod env_file;
 pub mod environ;
 pub mod fault;
 mod ffi;

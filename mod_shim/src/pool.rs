@@ -1,7 +1,7 @@
 //! One pool as an Apache child sees it: the board, and the connections it keeps to the workers.
 
 use crate::broker::Opened;
-use crate::channel::{Channel, ReceiveError};
+use crate::channel::{Channel, Manner, ReceiveError};
 use crate::kept::Kept;
 use crate::sys::{self, Mapping};
 use nix::errno::Errno;
@@ -142,15 +142,15 @@ impl Pool {
 
     /// Sends a head to the claimed worker: over kept connections first, the stale ones among which
     /// fail at once, then over a new one.
-    fn deliver(&self, claim: Claim, head: &[u8], timeout: Duration) -> Result<Channel, NotDelivered> {
+    fn deliver(&self, claim: Claim, head: &[u8], manner: Manner) -> Result<Channel, NotDelivered> {
         while let Some(mut channel) = self.kept.take(claim) {
             // The request before this one may have been another virtual host's, with another Timeout.
-            if channel.be_patient(timeout).is_ok() && channel.send(head).is_ok() {
+            if channel.be_patient(manner.timeout).is_ok() && channel.send(head).is_ok() {
                 return Ok(channel);
             }
         }
         let path = self.socket_dir.join(worker_socket(self.id, claim.serial));
-        let channel = Channel::connect(&path, timeout).map_err(|e| NotDelivered(e.into()))?;
+        let channel = Channel::connect_as(&path, manner).map_err(|e| NotDelivered(e.into()))?;
         channel.send(head).map_err(NotDelivered)?;
         Ok(channel)
     }
@@ -190,9 +190,9 @@ pub struct Hold<'p> {
 
 impl Hold<'_> {
     /// Sends the head. Once all of it is on its way, the claim is the worker's to give back.
-    pub fn deliver(mut self, head: &[u8], timeout: Duration) -> Result<(Channel, Claim), NotDelivered> {
+    pub fn deliver(mut self, head: &[u8], manner: Manner) -> Result<(Channel, Claim), NotDelivered> {
         let Some(pool) = self.pool else { return Err(NotDelivered(ReceiveError::Closed)) };
-        let channel = pool.deliver(self.claim, head, timeout)?;
+        let channel = pool.deliver(self.claim, head, manner)?;
         pool.board().clear(self.entry);
         self.pool = None;
         Ok((channel, self.claim))

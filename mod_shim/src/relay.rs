@@ -383,6 +383,7 @@ pub(crate) mod tests {
             self.said.push(format!("read at most {}", buffer.len()));
             self.body.remove(0)
         }
+        fn client_timeout(&mut self, _seconds: u32) {}
         fn set_status(&mut self, status: u16, reason: &[u8]) {
             self.said.push(format!("{status} {}", String::from_utf8_lossy(reason)));
         }

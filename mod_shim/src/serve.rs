@@ -88,6 +88,10 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     let entry = Entry { name: &name, callable: callable.as_bytes(), body: &first, body_complete, hook: None };
     let head = head::write(ask, &entry, door)?;
     let socket_timeout = socket_timeout(&group.options, ask);
+    match (group.options.response_socket_timeout, group.options.socket_timeout) {
+        (0, 0) => {}
+        (0, seconds) | (seconds, _) => door.client_timeout(seconds),
+    }
     let errand = Errand {
         name: &name,
         group: &group.options,

@@ -143,6 +143,10 @@ plain_message! {
         display_name: String,
         /// So often it shows that Python's lock is to be had; with 0 it does not.
         beat_milliseconds: u64,
+        /// SO_SNDBUF of the sockets that it accepts; 0 is the system's default, here and below.
+        send_buffer: u64,
+        /// SO_RCVBUF of the same.
+        receive_buffer: u64,
         /// Files, beside the scripts, whose change means new code.
         reload_on: Vec<Bytes>,
         /// Where it finds the next daemon when this one is gone; empty: it ends with it.

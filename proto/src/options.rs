@@ -67,6 +67,7 @@ pub const RULES: &[OptionRule] = &[
     rule("python-hash-seed", Seed, Full),
     rule("dont-write-bytecode", Switch, Full),
     rule("env", Variable, Full),
+    rule("env-file", Path, Full),
     rule("switch-interval", Decimal, Full),
     rule("restrict-stdin", Switch, Full),
     rule("restrict-stdout", Switch, Full),
@@ -91,15 +92,15 @@ pub const RULES: &[OptionRule] = &[
     rule("socket-timeout", Seconds, Full),
     rule("queue-timeout", Seconds, Full),
     rule("queue-size", COUNT, Full),
-    rule("response-socket-timeout", Seconds, NotYet),
+    rule("response-socket-timeout", Seconds, Full),
     rule("response-flush-delay", COUNT, Moot("blocks are sent when the worker has nothing more at hand")),
     rule("request-buffer-size", BYTES, Full),
     rule("request-spool-size", BYTES, Full),
     rule("response-buffer-size", BYTES, Full),
     rule("response-spool-size", BYTES, Full),
     rule("header-buffer-size", Size(8_192), Moot("headers travel with their length, no line has a limit")),
-    rule("send-buffer-size", Size(512), NotYet),
-    rule("receive-buffer-size", Size(512), NotYet),
+    rule("send-buffer-size", Size(512), Full),
+    rule("receive-buffer-size", Size(512), Full),
     rule("listen-backlog", Number(1, 65_535), Full),
     rule("socket-user", Text, Moot("sockets admit the web server's user by its credentials")),
     rule("script-user", Text, Full),
@@ -188,6 +189,9 @@ pub struct ProcessGroup {
     pub stack_size: u64,
     /// Variables of the workers' environment, in their order.
     pub env: Vec<(String, Bytes)>,
+    /// Files with more of them. Whoever reads the configuration reads those as well, and puts what they say in
+    /// their place: the daemon is never sent one.
+    pub env_files: Vec<Bytes>,
     /// What ps(1) calls its workers.
     pub display_name: Option<String>,
     /// After so many requests a worker is replaced; 0 is never, here and below.
@@ -228,6 +232,12 @@ pub struct ProcessGroup {
     pub connect_timeout: u32,
     /// How long a worker may be silent; 0 is Apache's `Timeout`.
     pub socket_timeout: u32,
+    /// How long a client may take nothing of a response; 0 is `socket_timeout`.
+    pub response_socket_timeout: u32,
+    /// SO_SNDBUF of the sockets between httpd and workers, in bytes; 0 is the system's default.
+    pub send_buffer_size: u64,
+    /// SO_RCVBUF of the same.
+    pub receive_buffer_size: u64,
     /// How long a request waits for a free thread; 0 is as long as for an answer.
     pub queue_timeout: u32,
     /// How many requests of a pool may wait for a free thread; with 0 none does.
@@ -312,6 +322,7 @@ impl ProcessGroup {
             restrict_signal: true,
             stack_size: 0,
             env: Vec::new(),
+            env_files: Vec::new(),
             display_name: None,
             maximum_requests: 0,
             maximum_requests_jitter: 0,
@@ -332,6 +343,9 @@ impl ProcessGroup {
             shutdown_timeout: 5,
             connect_timeout: 15,
             socket_timeout: 0,
+            response_socket_timeout: 0,
+            send_buffer_size: 0,
+            receive_buffer_size: 0,
             queue_timeout: 0,
             queue_size: QUEUE_SIZE,
             request_buffer_size: BUFFER,
@@ -499,6 +513,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "restrict-signal" => group.restrict_signal = checked.on,
         "stack-size" => group.stack_size = checked.number,
         "env" => group.env.push(split_variable(value)),
+        "env-file" => group.env_files.push(Bytes::copy_from_slice(value)),
         "display-name" => group.display_name = Some(text()),
         "maximum-requests" => group.maximum_requests = checked.number as u32,
         "maximum-requests-jitter" => group.maximum_requests_jitter = checked.number as u32,
@@ -516,6 +531,9 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "shutdown-timeout" => group.shutdown_timeout = checked.number as u32,
         "connect-timeout" => group.connect_timeout = checked.number as u32,
         "socket-timeout" => group.socket_timeout = checked.number as u32,
+        "response-socket-timeout" => group.response_socket_timeout = checked.number as u32,
+        "send-buffer-size" => group.send_buffer_size = checked.number,
+        "receive-buffer-size" => group.receive_buffer_size = checked.number,
         "queue-timeout" => group.queue_timeout = checked.number as u32,
         "queue-size" => group.queue_size = checked.number as u32,
         "request-buffer-size" => group.request_buffer_size = checked.number,

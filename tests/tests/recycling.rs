@@ -177,6 +177,24 @@ fn variables_of_a_group_are_in_its_environment() {
 }
 
 #[test]
+fn variables_come_from_a_file_and_follow_it() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site env=KEPT=before env=LATER=before env-file=@ROOT@/site.env")
+        .bring("whoami")
+        .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=site application-group=%{GLOBAL}")
+        .file("site.env", "# of the site\nexport SECRET='a b'\nLATER=after\n")
+        .run();
+    let variable = |name: &str| stack.get("/").expect(200).json()["environment"][name].clone();
+    assert_eq!([variable("KEPT"), variable("SECRET"), variable("LATER")], ["before", "a b", "after"]);
+    stack.place.write("site.env", "SECRET=c\n");
+    stack.graceful();
+    until("the new value is there", || variable("SECRET") == "c");
+    stack.place.write("site.env", "SECRET=c\nnonsense\n");
+    let (good, said) = wsgid_tests::httpd::configtest(&stack.place);
+    assert!(!good && said.contains("site.env: line 2 is not of the form NAME=value"), "{said}");
+}
+
+#[test]
 fn a_pool_grows_with_its_load_and_shrinks_again() {
     let stack = site("processes-min=1 processes-max=3 threads=1 idle-timeout=1", "waiting");
     until("one is there", || stack.daemon().ready_workers("site").len() == 1);

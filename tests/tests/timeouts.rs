@@ -164,3 +164,55 @@ fn a_worker_that_grows_is_replaced() {
     another_serves(&stack, &old);
     stack.logged("wsgid", &["more than memory-high"]);
 }
+
+/// As long as there is no room for it, an answer waits; and not for ever.
+#[test]
+fn a_client_that_takes_nothing_has_its_time() {
+    let app = "def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+               return [b'x' * (64 << 20)]\n";
+    for options in ["response-socket-timeout=1", "socket-timeout=1"] {
+        let stack = Stack::on(Mpm::Event)
+            .config(&format!(
+                "Timeout 600\nWSGIDaemonProcess site response-buffer-size=0 threads=1 {options}"
+            ))
+            .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+            .config("<Directory @ROOT@/code>\nRequire all granted\n</Directory>")
+            .file("code/app.wsgi", app)
+            .run();
+        let mut stalled = stack.connect();
+        stalled.send(Request::get("/").bytes());
+        assert_eq!(stalled.head_reply().unwrap().status, 200);
+        // The one thread is free again when the client has been given up.
+        until("its thread is free", || {
+            stack.daemon().pools("site")[0].workers.iter().all(|worker| worker.claimed == 0)
+        });
+    }
+}
+
+#[test]
+fn sockets_have_the_buffers_that_are_asked_for() {
+    let app = "\
+import os, socket, stat
+def sizes():
+    for name in os.listdir('/proc/self/fd'):
+        try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            one = socket.socket(fileno=os.dup(int(name)))
+            if one.family == socket.AF_UNIX:
+                yield [one.getsockopt(socket.SOL_SOCKET, what) for what in (socket.SO_SNDBUF, socket.SO_RCVBUF)]
+        except OSError:
+            pass
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [repr([20480, 40960] in list(sizes())).encode()]
+";
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site send-buffer-size=10240 receive-buffer-size=20480")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config("<Directory @ROOT@/code>\nRequire all granted\n</Directory>")
+        .file("code/app.wsgi", app)
+        .run();
+    // Linux doubles what it is told: socket(7).
+    assert_eq!(stack.get("/").expect(200).text(), "True");
+}

@@ -142,6 +142,8 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         inactivity_seconds: idle_seconds(options),
         display_name: display_name(options),
         beat_milliseconds: beat(options),
+        send_buffer: options.send_buffer_size,
+        receive_buffer: options.receive_buffer_size,
         reload_on: options.reload_on.clone(),
         attach: Bytes::new(), // the premises know
         server: (*group.server).clone(),

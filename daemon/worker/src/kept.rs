@@ -15,7 +15,7 @@ use crate::{journal, locked, sys};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt::PeerCredentials};
+use nix::sys::socket::{Shutdown, getsockopt, setsockopt, shutdown, sockopt};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -49,6 +49,8 @@ pub(crate) struct Kept {
     door: UnixListener,
     door_left: AtomicBool,
     peers: [u32; 3],
+    /// SO_SNDBUF and SO_RCVBUF of whoever comes in; 0 is the system's.
+    buffers: [u64; 2],
     stopping: AtomicBool,
     /// No room for another connection, and told so: once for each time it comes to that.
     crowded: AtomicBool,
@@ -69,7 +71,7 @@ struct Seats {
 
 impl Kept {
     /// Begins with an open door, through which only these users may come.
-    pub(crate) fn new(door: UnixListener, peers: [u32; 3]) -> io::Result<Self> {
+    pub(crate) fn new(door: UnixListener, peers: [u32; 3], buffers: [u64; 2]) -> io::Result<Self> {
         door.set_nonblocking(true)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
@@ -87,6 +89,7 @@ impl Kept {
             door,
             door_left: AtomicBool::new(false),
             peers,
+            buffers,
             stopping: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             seats: Mutex::new(seats),
@@ -139,11 +142,15 @@ impl Kept {
     }
 
     fn seat(&'static self, stream: UnixStream) -> Option<Connection> {
-        let peer = getsockopt(&stream, PeerCredentials).ok()?.uid();
+        let peer = getsockopt(&stream, sockopt::PeerCredentials).ok()?.uid();
         if !self.peers.contains(&peer) {
             journal::note(&format!("a connection by user {peer} is refused"));
             return None;
         }
+        // A size that the kernel does not take it leaves as it is.
+        let [send, receive] = self.buffers.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let _ = (send > 0).then(|| setsockopt(&stream, sockopt::SndBuf, &send));
+        let _ = (receive > 0).then(|| setsockopt(&stream, sockopt::RcvBuf, &receive));
         let Some(seat) = self.free_seat() else {
             self.complain(&format!("a connection is refused: {SEATS} are busy already"));
             return None;

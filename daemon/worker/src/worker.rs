@@ -46,7 +46,7 @@ impl Worker {
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
             control: Control::new(control),
-            kept: Kept::new(listener, peers)?,
+            kept: Kept::new(listener, peers, [plan.send_buffer, plan.receive_buffer])?,
             scripts: Scripts::beside(&plan.reload_on),
             scores,
             wear: Wear::new(

@@ -409,6 +409,11 @@ pub struct WorkerPlan {
     pub display_name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "24")]
     pub beat_milliseconds: u64,
+    /// of accepted sockets; 0 is the default, here and below
+    #[prost(uint64, tag = "27")]
+    pub send_buffer: u64,
+    #[prost(uint64, tag = "28")]
+    pub receive_buffer: u64,
     /// files whose change means new code
     #[prost(bytes = "bytes", repeated, tag = "26")]
     pub reload_on: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,

@@ -234,6 +234,8 @@ impl Door for Client {
         part
     }
 
+    fn client_timeout(&mut self, _seconds: u32) {}
+
     fn set_status(&mut self, status: u16, reason: &[u8]) {
         self.stay();
         assert_eq!(self.stage, Stage::Nothing);
