@@ -17,6 +17,8 @@
 //! **A worn worker** has served `maximum-requests`, is as old as `restart-interval`, or the like. It is
 //! replaced as in a roll, alone: it serves until whoever takes over from it is ready.
 
+#[cfg(test)]
+mod laws;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -22,16 +22,17 @@ impl Roster {
     fn retire_replaced(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let fresh = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
         let keep = if self.terms.alone { 0 } else { self.wanted.saturating_sub(fresh) as usize };
-        let mut old: Vec<(bool, u32, Reason)> = Vec::new();
-        for (serial, member) in &self.members {
-            let reason = member.worn.unwrap_or(self.renewal);
-            match member.stage {
-                Stage::Ready { loaded, .. } if !self.is_fresh(member) => old.push((loaded, *serial, reason)),
-                Stage::Starting { .. } if !self.is_fresh(member) => old.push((false, *serial, reason)),
-                _ => {}
-            }
+        let mut old = Vec::new();
+        for (&serial, member) in self.members.iter().filter(|(_, member)| !self.is_fresh(member)) {
+            let serves = match member.stage {
+                Stage::Ready { loaded, .. } => Some(loaded),
+                Stage::Starting { .. } => None,
+                Stage::Draining { .. } | Stage::Doomed => continue,
+            };
+            old.push((serves, serial, member.worn.unwrap_or(self.renewal)));
         }
-        old.sort_unstable_by_key(|&(loaded, serial, _)| (loaded, serial)); // those that serve nothing first, then the oldest
+        // Those that do not serve yet first, then those without their application, then the oldest.
+        old.sort_unstable_by_key(|&(serves, serial, _)| (serves, serial));
         let going = old.len().saturating_sub(keep);
         old.into_iter().take(going).for_each(|(_, serial, reason)| self.retire(serial, reason, now, actions));
     }
