@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wsgid_proto::board::Claim;
 use wsgid_proto::options::ProcessGroup;
-use wsgid_proto::response::Level;
+use wsgid_proto::response::{AbortCause, Level};
 use wsgid_proto::{bounds, expand};
 
 /// A request that workers keep dropping unread is given up after so many.
@@ -140,11 +140,12 @@ fn converse<D: Door>(
     body: &mut Body,
     door: &mut D,
 ) -> Result<i32, Fault> {
-    for _ in 0..DELIVERIES {
+    // Each worker with code from before may have to be asked once.
+    for _ in 0..DELIVERIES.max(errand.group.processes as usize * 2 + 1) {
         let delivered = dispatch::deliver(runtime, errand)?;
         match answer(runtime, delivered, errand, terms, body, door) {
             Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => {}
+            Ok(None) | Err(Fault::Aborted(AbortCause::Stale, _)) => {}
             Err(fault @ Fault::WorkerDied { .. }) if replays => {
                 replays = false;
                 let message = fault.message();

@@ -147,6 +147,8 @@ plain_message! {
         send_buffer: u64,
         /// SO_RCVBUF of the same.
         receive_buffer: u64,
+        /// A request that finds its code changed is left to another worker.
+        reload_at_once: bool,
         /// Files, beside the scripts, whose change means new code.
         reload_on: Vec<Bytes>,
         /// Where it finds the next daemon when this one is gone; empty: it ends with it.

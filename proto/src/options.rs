@@ -81,6 +81,7 @@ pub const RULES: &[OptionRule] = &[
     rule("request-timeout", Seconds, Full),
     rule("interrupt-timeout", Seconds, Full),
     rule("graceful-timeout", Seconds, Full),
+    rule("reload", Choice(&["rolling", "immediate"]), Full),
     rule("reload-on", Path, Full),
     rule("reload-parallel", COUNT, Full),
     rule("replay", Switch, Full),
@@ -206,6 +207,8 @@ pub struct ProcessGroup {
     pub inactivity_timeout: u32,
     /// A worker whose application is not imported for so long is replaced.
     pub startup_timeout: u32,
+    /// No request is served by code that is older than what is on disk, as in mod_wsgi: it waits.
+    pub reload_at_once: bool,
     /// Files, beside the scripts, whose change means new code.
     pub reload_on: Vec<Bytes>,
     /// New workers that start at the same time to replace others; 0 is all of them.
@@ -330,6 +333,7 @@ impl ProcessGroup {
             restart_interval_jitter: 0,
             inactivity_timeout: 0,
             startup_timeout: 0,
+            reload_at_once: false,
             reload_on: Vec::new(),
             reload_parallel: 0,
             replay: false,
@@ -490,6 +494,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
             group.multiprocess = group.processes > 1;
         }
         "idle-timeout" => group.idle_timeout = checked.number as u32,
+        "reload" => group.reload_at_once = value == b"immediate",
         "reload-on" => group.reload_on.push(Bytes::copy_from_slice(value)),
         "reload-parallel" => group.reload_parallel = checked.number as u32,
         "replay" => group.replay = checked.on,

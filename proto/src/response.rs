@@ -270,6 +270,9 @@ pub enum AbortCause {
     Empty = 10,
     /// `mod_wsgi.RequestTimeout` came out of the application.
     Timeout = 11,
+    /// The code on disk is newer than what is loaded, and nothing of the request has been looked at: another
+    /// worker may have it.
+    Stale = 12,
 }
 
 impl From<&Abort> for wire::Abort {
@@ -293,6 +296,7 @@ impl TryFrom<wire::Abort> for Abort {
             9 => AbortCause::Item,
             10 => AbortCause::Empty,
             11 => AbortCause::Timeout,
+            12 => AbortCause::Stale,
             other => return Err(format!("has the unknown cause {other}")),
         };
         Ok(Self { cause, detail: abort.detail })

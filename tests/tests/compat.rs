@@ -149,6 +149,7 @@ fn sample(shape: &Shape) -> String {
         Shape::Number(least, _) | Shape::Size(least) => least.max(&1).to_string(),
         Shape::Path | Shape::Paths => "/srv".into(),
         Shape::Switch => "On".into(),
+        Shape::Choice(words) => words[0].into(),
         _ => "7".into(),
     }
 }

@@ -334,6 +334,30 @@ fn new_code_that_does_not_import_leaves_the_old_in_service() {
     until("the mended code", || stack.get("/").expect(200).text() == "mended");
 }
 
+/// As in mod_wsgi, of each process of a group.
+#[test]
+fn with_immediate_reloads_no_request_sees_the_old_code() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site processes=3 threads=2 reload=immediate")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", saying("code 0"))
+        .run();
+    let path = stack.place.path("code/app.wsgi");
+    assert_eq!(stack.get("/").expect(200).text(), "code 0");
+    for turn in 1..6 {
+        workers(&stack, "site", 3);
+        rewrite(&path, &saying(&format!("code {turn}")));
+        for _ in 0..10 {
+            assert_eq!(stack.post("/", "a body").expect(200).text(), format!("code {turn}"));
+        }
+    }
+    rewrite(&path, "raise RuntimeError('broken on purpose')\n");
+    stack.get("/").expect(500);
+    rewrite(&path, &saying("mended"));
+    until("the mended code", || stack.get("/").text() == "mended");
+}
+
 #[test]
 fn reloading_can_be_switched_off() {
     let stack = Stack::on(Mpm::Event)

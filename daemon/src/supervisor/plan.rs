@@ -144,6 +144,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         beat_milliseconds: beat(options),
         send_buffer: options.send_buffer_size,
         receive_buffer: options.receive_buffer_size,
+        reload_at_once: options.reload_at_once,
         reload_on: options.reload_on.clone(),
         attach: Bytes::new(), // the premises know
         server: (*group.server).clone(),

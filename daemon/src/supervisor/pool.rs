@@ -429,6 +429,7 @@ fn terms(options: &ProcessGroup, watch: bool) -> Terms {
         lifetime: some(options.restart_interval),
         lifetime_jitter: seconds(options.restart_interval_jitter),
         parallel: options.reload_parallel,
+        at_once: options.reload_at_once,
         watch,
         alone: options.is_service(),
     }

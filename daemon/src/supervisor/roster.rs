@@ -55,6 +55,9 @@ pub struct Terms {
     pub lifetime_jitter: Duration,
     /// Newcomers that are on their way at the same time while older workers serve; 0 is any number.
     pub parallel: u32,
+    /// Workers with the code from before do not serve any more once they have seen that it is: a newcomer serves
+    /// whatever becomes of its import.
+    pub at_once: bool,
     /// For development: a newcomer whose import fails serves all the same. The developer wants to see
     /// its traceback, and it alone knows what to watch.
     pub watch: bool,
@@ -180,7 +183,7 @@ impl Roster {
     /// nothing here imports.
     pub fn ready(&mut self, serial: u32, loaded: bool, rival: bool, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
-        let better = !self.terms.watch && (rival || self.has_loaded_besides(serial));
+        let better = !self.terms.watch && !self.terms.at_once && (rival || self.has_loaded_besides(serial));
         let Some(member) = self.members.get_mut(&serial) else { return actions };
         match member.stage {
             Stage::Starting { .. } if !loaded && better => self.reject(serial, now, &mut actions),

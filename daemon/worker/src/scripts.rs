@@ -92,20 +92,19 @@ impl Scripts {
     }
 
     /// Needs no Python: has the file of a loaded script changed, or gone? Then asks for a reload and
-    /// goes on with the code that is loaded. httpd has just looked at the file, so that there is nothing
+    /// says so. httpd has just looked at the file, so that there is nothing
     /// left to do if what it saw is what was; only its word for a change is not enough: its file of
     /// that name may be another one, as under `chroot`.
-    pub(crate) fn check(&self, path: &[u8], as_httpd_saw: u64) {
-        if let Some(other) = self.others.changed() {
-            worker::want_reload(&format!("{} has changed", String::from_utf8_lossy(other)));
+    pub(crate) fn check(&self, path: &[u8], as_httpd_saw: u64) -> bool {
+        let script = self.get(path).filter(|script| {
+            i64::try_from(as_httpd_saw) != Ok(script.mtime) && written(path) != Some(script.mtime)
+        });
+        let other = || self.others.changed().map(|path| String::from_utf8_lossy(path).into_owned());
+        let changed = script.map(|script| script.path.clone()).or_else(other);
+        if let Some(path) = &changed {
+            worker::want_reload(&format!("{path} has changed"));
         }
-        let Some(script) = self.get(path) else { return };
-        if i64::try_from(as_httpd_saw) == Ok(script.mtime) {
-            return;
-        }
-        if written(path) != Some(script.mtime) {
-            worker::want_reload(&format!("{} has changed", script.path));
-        }
+        changed.is_some()
     }
 }
 

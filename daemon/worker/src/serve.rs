@@ -134,10 +134,16 @@ fn receive(worker: &'static Worker, mut connection: Connection) -> Received {
             let daemon_start = environ::micros_now();
             let counted = worker.begin(!head.ignore_activity);
             // A hook's script is loaded again in place, when it is asked.
-            if head.reloading && head.hook.is_none() {
-                worker.scripts.check(head.script(), head.script_written);
-            }
+            let stale = head.reloading
+                && head.hook.is_none()
+                && worker.scripts.check(head.script(), head.script_written);
             match Conversation::new(connection, &head, counted) {
+                Ok(conversation) if stale && worker.plan.reload_at_once => {
+                    // First, so that whoever has the request back does not bring it here again.
+                    worker.mark_draining();
+                    let ending = Ending::Aborted(AbortCause::Stale, "the code on disk has changed".into());
+                    return conversation.settle(&ending).map_or(Received::Nothing, Received::Again);
+                }
                 Ok(conversation) => {
                     let talk = Arc::new(Talk::new(conversation));
                     return Received::Request(Box::new(Request { talk, head, daemon_start }));

@@ -409,6 +409,8 @@ pub struct WorkerPlan {
     pub display_name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "24")]
     pub beat_milliseconds: u64,
+    #[prost(bool, tag = "29")]
+    pub reload_at_once: bool,
     /// of accepted sockets; 0 is the default, here and below
     #[prost(uint64, tag = "27")]
     pub send_buffer: u64,

@@ -58,6 +58,7 @@ fn values_that_do_not_fit_are_errors() {
         ("python-hash-seed", "Random"),
         ("dont-write-bytecode", "yes"),
         ("restrict-signal", "1"),
+        ("reload", "now"),
         ("env", "NAME"),
         ("env", "=value"),
         ("env", "2ND=value"),
@@ -88,6 +89,7 @@ fn every_option_is_in_force_or_warns_with_its_name() {
             Switch => "On",
             Seed => "random",
             Variable => "NAME=value",
+            Choice(words) => words.last().unwrap(),
         };
         let value = match rule.name {
             "processes" | "processes-max" | "listen-backlog" => "2",

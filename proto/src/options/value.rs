@@ -28,6 +28,8 @@ pub enum Shape {
     Decimal,
     /// NAME=VALUE, as in an environment.
     Variable,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// On or Off.
     Switch,
     /// `random`, or a whole number of 32 bits.
@@ -106,6 +108,8 @@ pub(super) fn check(rule: &OptionRule, value: &[u8]) -> Result<Checked, Complain
             Ok(n) if n.is_finite() && n > 0.0 => Ok(Checked { decimal: n, ..Default::default() }),
             _ => Err(fault("a positive number")),
         },
+        Choice(words) if words.contains(&text) => Ok(Checked::default()),
+        Choice(words) => Err(fault(&format!("one of: {}", words.join(", ")))),
         Variable if is_variable(value) => Ok(Checked::default()),
         Variable => Err(fault("of the form NAME=VALUE, with letters, digits and underscores in the name")),
         Switch if text.eq_ignore_ascii_case("on") => Ok(Checked { on: true, ..Default::default() }),

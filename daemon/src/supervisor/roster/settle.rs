@@ -68,7 +68,7 @@ impl Roster {
         let coming = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Starting { .. }));
         let serving = self.count(|m| self.is_fresh_ready(m));
         let old = self.count(|m| !self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
-        let most = if old > 0 && serving == 0 { 1 } else { self.wanted };
+        let most = if old > 0 && serving == 0 && !self.terms.at_once { 1 } else { self.wanted };
         let missing = most.saturating_sub(coming + serving);
         match self.terms.parallel {
             0 => missing,
