@@ -100,6 +100,16 @@ pub enum Fault {
         /// How it ended, in the daemon's words; empty where the daemon does not know.
         fate: String,
     },
+    /// Workers have died over the same request.
+    #[error(
+        "Two workers of process group '{group}' have died over this request, which is refused for {seconds} seconds more"
+    )]
+    Suspect {
+        /// The process group.
+        group: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// The worker said nothing for too long.
     #[error("The worker of process group '{group}' was silent for {seconds} seconds (socket-timeout)")]
     WorkerSilent {
@@ -220,6 +230,7 @@ impl Fault {
             Fault::QueueTimeout { .. } => message::QUEUE_TIMEOUT,
             Fault::NotDelivered(_) => message::NOT_DELIVERED,
             Fault::WorkerDied { .. } => message::WORKER_DIED,
+            Fault::Suspect { .. } => message::SUSPECT,
             Fault::WorkerSilent { .. } => message::WORKER_SILENT,
             Fault::RequestTimeout { .. } => message::REQUEST_TIMEOUT,
             Fault::Protocol { .. } => message::PROTOCOL,

@@ -39,5 +39,6 @@ pub mod runtime;
 pub mod serve;
 pub mod source;
 pub mod spool;
+pub mod suspects;
 mod sys;
 pub mod trusted;

@@ -205,6 +205,8 @@ messages! {
     BODY_TOO_LARGE = 8013, 413 @ Info;
     /// httpd could not take over a file to send.
     FILE = 8014, 500;
+    /// Workers have died over the same request.
+    SUSPECT = 8015, 502;
     /// A script of access control or dispatch took too long.
     HOOK_TIMEOUT = 8020, 0;
     /// A function of a dispatch script answered with something that is no name.

@@ -6,6 +6,7 @@ use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::owner::Owner;
 use crate::pool::Pool;
+use crate::suspects::Suspects;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -48,6 +49,8 @@ pub struct Runtime {
     answered: AtomicBool,
     /// Looks after slow clients; not for the parent.
     pub drain: Drain,
+    /// Requests over which workers have died.
+    pub suspects: Suspects,
 }
 
 impl Runtime {
@@ -63,6 +66,7 @@ impl Runtime {
             met: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             drain: Drain::default(),
+            suspects: Suspects::default(),
         }
     }
 

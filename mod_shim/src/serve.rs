@@ -11,11 +11,12 @@ use crate::relay::{Outcome, Relay, Terms};
 use crate::runtime::{DeclaredGroup, PoolName, Runtime};
 use crate::source::Source;
 use crate::spool::Limits;
+use crate::suspects;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wsgid_proto::board::Claim;
 use wsgid_proto::options::ProcessGroup;
 use wsgid_proto::response::{AbortCause, Level};
@@ -77,6 +78,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     if let Some(owner) = group.script_owner {
         owner::check(owner, Path::new(OsStr::from_bytes(ask.script)))?;
     }
+    check_suspicion(runtime, ask, &name.process)?;
     let callable = match ask.expand_callable {
         true => expand::callable(ask.callable, door),
         false => ask.callable.to_vec(),
@@ -108,8 +110,10 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         body_complete,
         server_metrics: group.options.server_metrics,
     };
-    let replays = group.options.replay && ask.content_length == Some(0) && ask.is_safe();
-    let outcome = converse(runtime, &errand, &terms, replays, &mut body, door);
+    let outcome = converse(runtime, ask, &errand, &terms, &mut body, door);
+    if outcome.is_ok() && !runtime.suspects.is_empty() {
+        runtime.suspects.clear(ask.suspect(&name.process));
+    }
     head::keep(head);
     outcome
 }
@@ -123,31 +127,55 @@ pub fn socket_timeout(group: &ProcessGroup, ask: &Ask<'_>) -> Duration {
 }
 
 impl Ask<'_> {
-    /// Does it ask for nothing but an answer (RFC 9110, 9.2.1)?
-    fn is_safe(&self) -> bool {
-        let method = self.variables.iter().rev().find(|(name, _)| *name == b"REQUEST_METHOD");
-        method.is_some_and(|(_, method)| *method == b"GET" || *method == b"HEAD")
+    fn variable(&self, wanted: &[u8]) -> &[u8] {
+        self.variables.iter().rev().find(|(name, _)| *name == wanted).map_or(b"", |(_, value)| value)
+    }
+
+    /// Does it ask for nothing but an answer (RFC 9110, 9.2.1), and bring nothing along?
+    fn may_be_repeated(&self) -> bool {
+        let method = self.variable(b"REQUEST_METHOD");
+        self.content_length == Some(0) && (method == b"GET" || method == b"HEAD")
+    }
+
+    /// Its name, where workers die over it.
+    fn suspect(&self, group: &str) -> suspects::Name {
+        suspects::Name::of(group, self.variable(b"REQUEST_METHOD"), self.variable(b"REQUEST_URI"))
     }
 }
 
-/// Delivers the head and relays the answer, with another worker where one dropped the head unread; where it
-/// `replays`, once also where one died over it.
+/// Is it not one over which workers have died before?
+fn check_suspicion(runtime: &Runtime, ask: &Ask<'_>, group: &str) -> Result<(), Fault> {
+    if runtime.suspects.is_empty() {
+        return Ok(());
+    }
+    match runtime.suspects.refused(ask.suspect(group), Instant::now()) {
+        Some(left) => Err(Fault::Suspect { group: group.into(), seconds: left.as_secs() + 1 }),
+        None => Ok(()),
+    }
+}
+
+/// Delivers the head and relays the answer, with another worker where one dropped the head unread; where the
+/// group has it so, once also where one died over it.
 fn converse<D: Door>(
     runtime: &Runtime,
+    ask: &Ask<'_>,
     errand: &Errand<'_>,
     terms: &Terms<'_>,
-    mut replays: bool,
     body: &mut Body,
     door: &mut D,
 ) -> Result<i32, Fault> {
+    let mut replays = errand.group.replay && ask.may_be_repeated();
     // Each worker with code from before may have to be asked once.
     for _ in 0..DELIVERIES.max(errand.group.processes as usize * 2 + 1) {
         let delivered = dispatch::deliver(runtime, errand)?;
         match answer(runtime, delivered, errand, terms, body, door) {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) | Err(Fault::Aborted(AbortCause::Stale, _)) => {}
-            Err(fault @ Fault::WorkerDied { .. }) if replays => {
-                replays = false;
+            Err(fault @ Fault::WorkerDied { .. }) => {
+                runtime.suspects.accuse(ask.suspect(&errand.name.process), Instant::now());
+                if !std::mem::take(&mut replays) {
+                    return Err(fault);
+                }
                 let message = fault.message();
                 door.log(Level::Warning, format!("{message}: {fault}; another has it now").as_bytes(), None);
             }

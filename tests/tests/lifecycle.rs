@@ -334,6 +334,23 @@ fn new_code_that_does_not_import_leaves_the_old_in_service() {
     until("the mended code", || stack.get("/").expect(200).text() == "mended");
 }
 
+#[test]
+fn what_kills_workers_again_and_again_is_refused() {
+    // One child of httpd's, so that one list is all there are.
+    let stack = Stack::on(Mpm::Event).config("ServerLimit 1\nStartServers 1").app("exiting").run();
+    let first = stack.get("/").expect(200).text();
+    for _ in 0..2 {
+        stack.get("/exit?1").expect(502);
+    }
+    until("another worker", || stack.get("/").expect(200).text() != first);
+    let pid = stack.get("/").expect(200).text();
+    stack.get("/exit?1").expect(502);
+    stack.logged("error", &["WSGI8015", "refused for"]);
+    assert_eq!(stack.get("/").expect(200).text(), pid, "and it has cost no worker");
+    stack.get("/exit?3").expect(502);
+    until("what is another request does, though", || stack.get("/").expect(200).text() != pid);
+}
+
 /// As in mod_wsgi, of each process of a group.
 #[test]
 fn with_immediate_reloads_no_request_sees_the_old_code() {

@@ -1,0 +1,119 @@
+//! Requests over which workers have died: what has killed two and never had an answer is refused for a while, so that
+//! one address that crashes an application does not keep everybody else from it.
+//!
+//! Whoever was in a worker when it died is suspected, the innocent among them; an answer clears them. Each child of
+//! httpd's has its own list, which is as good as empty on every good day.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Deaths without an answer in between that are one too many.
+const DEATHS: u32 = 2;
+/// How long it is refused, from the last death on.
+const WHILE: Duration = Duration::from_secs(60);
+/// Nobody needs more; the longest known makes room.
+const MOST: usize = 256;
+
+/// What tells one request from another: its process group, its method and its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name(u64);
+
+impl Name {
+    /// Of a request.
+    pub fn of(group: &str, method: &[u8], target: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (group, method, target).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// The list.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    known: Mutex<HashMap<Name, (u32, Instant)>>,
+    number: AtomicUsize,
+}
+
+impl Suspects {
+    /// Is there anybody? If not, the name need not be known.
+    pub fn is_empty(&self) -> bool {
+        self.number.load(Relaxed) == 0
+    }
+
+    /// Is that request refused, and for how much longer?
+    pub fn refused(&self, name: Name, now: Instant) -> Option<Duration> {
+        self.with(|known| {
+            let (deaths, last) = known.get(&name).copied()?;
+            let left = WHILE.checked_sub(now.saturating_duration_since(last)).filter(|left| !left.is_zero());
+            if left.is_none() {
+                known.remove(&name);
+            }
+            left.filter(|_| deaths >= DEATHS)
+        })
+    }
+
+    /// A worker has died over it; how many have.
+    pub fn accuse(&self, name: Name, now: Instant) -> u32 {
+        self.with(|known| {
+            known.retain(|_, (_, last)| now.saturating_duration_since(*last) < WHILE);
+            if known.len() >= MOST && !known.contains_key(&name) {
+                let oldest = known.iter().min_by_key(|(_, (_, last))| *last).map(|(name, _)| *name);
+                oldest.map(|oldest| known.remove(&oldest));
+            }
+            let entry = known.entry(name).or_insert((0, now));
+            *entry = (entry.0 + 1, now);
+            entry.0
+        })
+    }
+
+    /// It has had an answer.
+    pub fn clear(&self, name: Name) {
+        self.with(|known| known.remove(&name));
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut HashMap<Name, (u32, Instant)>) -> R) -> R {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut known);
+        self.number.store(known.len(), Relaxed);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_deaths_without_an_answer_are_one_too_many() {
+        let suspects = Suspects::default();
+        let (bad, good) = (Name::of("g", b"GET", b"/bad"), Name::of("g", b"GET", b"/"));
+        let now = Instant::now();
+        assert!(suspects.is_empty());
+        assert_eq!(suspects.accuse(bad, now), 1);
+        assert_eq!(suspects.accuse(good, now), 1);
+        assert_eq!(suspects.refused(bad, now), None);
+        suspects.clear(good);
+        assert_eq!((suspects.accuse(bad, now), suspects.accuse(good, now)), (2, 1));
+        let later = now + Duration::from_secs(20);
+        assert_eq!(suspects.refused(bad, later), Some(Duration::from_secs(40)));
+        assert_eq!(suspects.refused(good, later), None);
+        assert_eq!(suspects.refused(bad, now + WHILE), None, "it has another chance");
+        suspects.clear(good);
+        assert!(suspects.is_empty());
+    }
+
+    #[test]
+    fn there_are_never_too_many() {
+        let suspects = Suspects::default();
+        let now = Instant::now();
+        for n in 0..1000_u32 {
+            suspects.accuse(Name::of("g", b"GET", &n.to_le_bytes()), now + Duration::from_millis(n.into()));
+        }
+        assert_eq!(suspects.number.load(Relaxed), MOST);
+        suspects.accuse(Name::of("g", b"GET", b"/"), now + WHILE * 2);
+        assert_eq!(suspects.number.load(Relaxed), 1);
+    }
+}
