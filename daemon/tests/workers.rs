@@ -198,9 +198,9 @@ fn a_launch_step_that_fails_is_named() {
     let group = daemon.tree.group("site", &[("home", "/nonexistent/home")]);
     daemon.configure(&configuration(vec![group], &[]));
     daemon.open(&question("site", "")).unwrap();
-    daemon.logged("step 9");
+    daemon.logged("step 10");
     eventually("trouble", || daemon.trouble("site").contains("/nonexistent/home").then_some(()));
-    daemon.logged("exited with status 79");
+    daemon.logged("exited with status 80");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::trusted::{Trust, Verdict};
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wsgid_proto::hook::Hook;
+use wsgid_proto::options::ProcessGroup;
 use wsgid_proto::request::{HeadFields, HeadWriter};
 
 thread_local! {
@@ -30,6 +31,8 @@ pub struct Entry<'a> {
     pub body: &'a [u8],
     /// There are no more.
     pub body_complete: bool,
+    /// The options of the group that serves it.
+    pub group: &'a ProcessGroup,
     /// A function to ask instead, and its arguments.
     pub hook: Option<(Hook, &'a [&'a [u8]])>,
 }
@@ -38,7 +41,11 @@ pub struct Entry<'a> {
 pub fn write<D: Door>(ask: &Ask<'_>, entry: &Entry<'_>, door: &D) -> Result<Vec<u8>, Fault> {
     let verdict = verdict(ask, door);
     let mut writer = HeadWriter::new(HEAD_BUFFER.take());
-    let mut https = environ::write_variables(&mut writer, ask.variables.iter().copied());
+    let variables = ask.variables.iter().map(|&(name, value)| match name {
+        b"SCRIPT_FILENAME" | b"DOCUMENT_ROOT" => (name, entry.group.path_inside(value)),
+        _ => (name, value),
+    });
+    let mut https = environ::write_variables(&mut writer, variables);
     environ::write_headers(
         &mut writer,
         ask.headers.iter().copied(),
@@ -51,7 +58,7 @@ pub fn write<D: Door>(ask: &Ask<'_>, entry: &Entry<'_>, door: &D) -> Result<Vec<
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(writer.finish(&HeadFields {
-        script: ask.script,
+        script: entry.group.path_inside(ask.script),
         callable: entry.callable,
         process_group: entry.name.process.as_bytes(),
         application_group: entry.name.application.as_bytes(),

@@ -138,6 +138,7 @@ fn converse<D: Door>(runtime: &Runtime, question: &Question<'_>, door: &mut D) -
     let entry = Entry {
         name: &name,
         callable: b"",
+        group,
         body: b"",
         body_complete: true,
         hook: Some((question.hook, &question.arguments)),

@@ -87,7 +87,14 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     let callable = String::from_utf8_lossy(&callable);
     let mut body = Body::read_ahead(ask.content_length, &group.options, door)?;
     let (first, body_complete) = body.first()?;
-    let entry = Entry { name: &name, callable: callable.as_bytes(), body: &first, body_complete, hook: None };
+    let entry = Entry {
+        name: &name,
+        callable: callable.as_bytes(),
+        body: &first,
+        body_complete,
+        group: &group.options,
+        hook: None,
+    };
     let head = head::write(ask, &entry, door)?;
     let socket_timeout = socket_timeout(&group.options, ask);
     match (group.options.response_socket_timeout, group.options.socket_timeout) {

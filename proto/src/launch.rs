@@ -70,6 +70,8 @@ plain_message! {
         data_bytes: u64,
         /// RLIMIT_AS.
         address_bytes: u64,
+        /// Root directory; empty keeps the present one.
+        root: Bytes,
         /// Working directory; empty keeps the present one.
         directory: Bytes,
         /// `NAME=value`, the whole environment.
@@ -85,7 +87,8 @@ fn launchable(plan: &LaunchPlan) -> Result<(), String> {
     if plan.program.first() != Some(&b'/') {
         return Err("names a program that is not an absolute path".into());
     }
-    let strings = plan.environment.iter().chain(&plan.arguments).chain([&plan.program, &plan.directory]);
+    let strings =
+        plan.environment.iter().chain(&plan.arguments).chain([&plan.program, &plan.directory, &plan.root]);
     if strings.into_iter().any(|s| s.contains(&0)) {
         return Err("has a NUL in a string".into());
     }

@@ -17,8 +17,6 @@ pub use value::Shape;
 pub enum Force {
     /// It has its effect.
     Full,
-    /// Known, checked, without effect: a warning says so where it is used.
-    NotYet,
     /// It belongs to how mod_wsgi is built; there is nothing here for it to do.
     Moot(&'static str),
 }
@@ -38,7 +36,7 @@ const fn rule(name: &'static str, shape: Shape, force: Force) -> OptionRule {
     OptionRule { name, shape, force }
 }
 
-use Force::{Full, Moot, NotYet};
+use Force::{Full, Moot};
 use Shape::*;
 
 const COUNT: Shape = Number(0, u32::MAX as u64);
@@ -56,7 +54,7 @@ pub const RULES: &[OptionRule] = &[
     rule("threads", Number(0, bounds::THREADS as u64), Full),
     rule("umask", Octal, Full),
     rule("home", Path, Full),
-    rule("chroot", Path, NotYet),
+    rule("chroot", Path, Full),
     rule("lang", Text, Full),
     rule("locale", Text, Full),
     rule("python-home", Paths, Full),
@@ -158,6 +156,8 @@ pub struct ProcessGroup {
     pub threads: u32,
     /// File mode mask.
     pub umask: Option<u32>,
+    /// Root directory of its workers.
+    pub chroot: Option<Bytes>,
     /// Working directory, and `sys.path[0]`.
     pub home: Option<Bytes>,
     /// LANG.
@@ -279,6 +279,16 @@ impl ProcessGroup {
         self.threads == 0
     }
 
+    /// A path as its workers know it: below their own root directory, if they have one.
+    pub fn path_inside<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+        let root = self.chroot.as_deref().unwrap_or_default();
+        let root = root.strip_suffix(b"/").unwrap_or(root);
+        match path.strip_prefix(root) {
+            Some(rest) if rest.first() == Some(&b'/') => rest,
+            _ => path,
+        }
+    }
+
     /// Workers of a pool that the configuration names, from its start.
     pub fn processes_at_first(&self) -> u32 {
         self.processes_min.map_or(self.processes, |least| least.min(self.processes))
@@ -309,6 +319,7 @@ impl ProcessGroup {
             idle_timeout: 60,
             threads: 15,
             umask: None,
+            chroot: None,
             home: None,
             lang: None,
             locale: None,
@@ -466,7 +477,6 @@ pub fn parse<K: AsRef<str>, V: AsRef<[u8]>>(
 fn no_effect(group: &str, key: &str) -> Option<Complaint> {
     let why = match find(key)?.force {
         Full => return None,
-        NotYet => "is not in force yet and has no effect".to_string(),
         Moot(reason) => format!("has nothing to do here: {reason}"),
     };
     Some(Complaint::NoEffect { name: key.into(), group: group.into(), why })
@@ -498,6 +508,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "replay" => group.replay = checked.on,
         "threads" => group.threads = checked.number as u32,
         "umask" => group.umask = Some(checked.number as u32),
+        "chroot" => group.chroot = path(),
         "home" => group.home = path(),
         "lang" => group.lang = Some(text()),
         "locale" => group.locale = Some(text()),

@@ -164,10 +164,7 @@ fn an_option_without_effect_is_named() {
     let (good, said) = configtest(&Stack::on(Mpm::Event).config(&config).without_daemon().lay_out());
     assert!(good, "{said}");
     for rule in idle {
-        let why = match rule.force {
-            Force::Moot(why) => why,
-            _ => "not in force yet",
-        };
+        let Force::Moot(why) = rule.force else { continue };
         let named = said.lines().find(|line| line.contains(&format!("'{}'", rule.name)));
         assert!(named.is_some_and(|line| line.contains(why)), "{}: {said}", rule.name);
     }

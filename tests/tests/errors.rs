@@ -170,17 +170,6 @@ fn what_can_not_be_meant_stops_the_configuration() {
 }
 
 #[test]
-fn an_option_that_is_not_in_force_is_named_in_a_warning() {
-    let (good, said) = check("WSGIDaemonProcess site chroot=/srv threads=2");
-    assert!(good, "{said}");
-    for name in ["chroot"] {
-        let named = said.lines().find(|line| line.contains(name));
-        assert!(named.is_some_and(|line| line.contains("not in force")), "{name}: {said}");
-    }
-    assert!(!said.contains("threads"), "{said}");
-}
-
-#[test]
 fn the_module_is_known_by_its_old_names() {
     let both = "<IfModule mod_wsgi.c>\n<IfModule wsgi_module>\nNonsense\n</IfModule>\n</IfModule>";
     let (good, said) = check(both);

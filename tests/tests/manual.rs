@@ -115,9 +115,8 @@ fn listed(heading: &str) -> BTreeSet<String> {
 #[test]
 fn the_manual_says_which_options_are_in_force() {
     type Wanted = fn(Force) -> bool;
-    let headings: [(&str, Wanted); 3] = [
+    let headings: [(&str, Wanted); 2] = [
         ("Options in force", |force| force == Force::Full),
-        ("Options not in force yet", |force| force == Force::NotYet),
         ("Options with nothing to do here", |force| matches!(force, Force::Moot(_))),
     ];
     for (heading, wanted) in headings {

@@ -122,3 +122,65 @@ fn an_ordinary_user_runs_it_all() {
     let expected = if getuid().is_root() { user("nobody").uid } else { getuid() };
     assert_eq!(who["uid"], json!(expected.as_raw()));
 }
+
+/// A root directory with the system's own Python in it, for as long as it lives.
+struct Jail(std::path::PathBuf);
+
+impl Jail {
+    /// `None` where nothing can be mounted.
+    fn at(path: std::path::PathBuf) -> Option<Self> {
+        let jail = Self(path);
+        for (name, kind) in [("usr", "bind"), ("proc", "proc")] {
+            let target = jail.0.join(name);
+            std::fs::create_dir_all(&target).unwrap();
+            let mut mount = Command::new("mount");
+            match kind {
+                "bind" => mount.args(["--bind", "/usr"]),
+                _ => mount.args(["-t", kind, kind]),
+            };
+            if !mount.arg(&target).status().is_ok_and(|status| status.success()) {
+                eprintln!("not run: nothing can be mounted here");
+                return None;
+            }
+        }
+        for name in ["bin", "lib", "lib64"] {
+            std::os::unix::fs::symlink(format!("usr/{name}"), jail.0.join(name)).unwrap();
+        }
+        Some(jail)
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        for name in ["usr", "proc"] {
+            let _ = Command::new("umount").arg("--lazy").arg(self.0.join(name)).status();
+        }
+    }
+}
+
+#[test]
+fn workers_may_have_a_root_directory_of_their_own() {
+    if !root() {
+        return;
+    }
+    let app = "import os, json\n\
+               def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+               told = [sorted(os.listdir('/')), os.getcwd(), __file__, environ['SCRIPT_FILENAME'], os.getuid()]\n    \
+               return [json.dumps(told).encode()]\n";
+    let mut stack = Stack::on(Mpm::Event)
+        .config(&format!("WSGIDaemonProcess site user={ONE} chroot=@ROOT@/jail"))
+        .config("WSGIScriptAlias / @ROOT@/jail/srv/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config("<Directory @ROOT@/jail/srv>\nRequire all granted\n</Directory>")
+        .file("jail/srv/app.wsgi", app)
+        .without_daemon()
+        .run();
+    // After the stack: unmounted before its directory goes.
+    let Some(_jail) = Jail::at(stack.place.path("jail")) else { return };
+    stack.start_daemon();
+    wsgid_tests::wait::until("it serves", || stack.get("/").status == 200);
+    let told = stack.get("/").expect(200).json();
+    let uid = user(ONE).uid.as_raw();
+    let inside = ["bin", "lib", "lib64", "proc", "srv", "usr"];
+    assert_eq!(told, json!([inside, "/", "/srv/app.wsgi", "/srv/app.wsgi", uid]));
+    stack.stop_daemon();
+}

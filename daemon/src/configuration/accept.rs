@@ -134,6 +134,12 @@ fn accept_group(
             |complaint: &Complaint| format!("WSGI process group '{}': {complaint}", definition.name);
         return Err(complaints.iter().filter(|complaint| complaint.is_error()).map(sentence).collect());
     };
+    if options.chroot.is_some() && !matches!(privilege, Privilege::Root { .. }) {
+        return Err(vec![format!(
+            "WSGI process group '{}': chroot= takes a daemon that runs as root, and is not left out otherwise",
+            definition.name
+        )]);
+    }
     let mut trial = options.clone();
     let refusals: Vec<String> = (definition.overlays.iter())
         .flat_map(|overlay| options::overlay(&mut trial, &overlay.options))

@@ -10,12 +10,13 @@
 //! | 2 | resource limits |
 //! | 3 | priority |
 //! | 4 | file mode mask |
-//! | 5 | supplementary groups |
-//! | 6 | group |
-//! | 7 | user |
-//! | 8 | no capabilities, no new privileges |
-//! | 9 | working directory |
-//! | 10 | the interpreter, with the plan's environment and no signal blocked or ignored |
+//! | 5 | root directory |
+//! | 6 | supplementary groups |
+//! | 7 | group |
+//! | 8 | user |
+//! | 9 | no capabilities, no new privileges |
+//! | 10 | working directory |
+//! | 11 | the interpreter, with the plan's environment and no signal blocked or ignored |
 
 mod steps;
 

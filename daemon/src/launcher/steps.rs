@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
+use nix::unistd::{Gid, Uid, chdir, chroot, execve, setgroups, setresgid, setresuid, setsid};
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -29,19 +29,21 @@ pub enum StepError {
     Nice { nice: i32, error: io::Error },
     #[error("step 4, umask={0:o} is no file mode mask")]
     Umask(u32),
-    #[error("step 5, supplementary groups {groups:?}: {errno}")]
+    #[error("step 5, chroot={root}: {reason}")]
+    Root { root: String, reason: String },
+    #[error("step 6, supplementary groups {groups:?}: {errno}")]
     Groups { groups: Vec<u32>, errno: Errno },
-    #[error("step 6, becoming group {gid}: {errno}")]
+    #[error("step 7, becoming group {gid}: {errno}")]
     Gid { gid: u32, errno: Errno },
-    #[error("step 7, becoming user {uid}: {errno}")]
+    #[error("step 8, becoming user {uid}: {errno}")]
     Uid { uid: u32, errno: Errno },
-    #[error("step 8, giving up capabilities: {0}")]
+    #[error("step 9, giving up capabilities: {0}")]
     Capabilities(String),
     #[error(
-        "step 9, user {uid} can't go to the working directory {directory}: {errno}; check its permissions or set home="
+        "step 10, user {uid} can't go to the working directory {directory}: {errno}; check its permissions or set home="
     )]
     Directory { uid: u32, directory: String, errno: Errno },
-    #[error("step 10, user {uid} can't execute the interpreter {program}: {reason}")]
+    #[error("step 11, user {uid} can't execute the interpreter {program}: {reason}")]
     Exec { uid: u32, program: String, reason: String },
 }
 
@@ -52,12 +54,13 @@ impl StepError {
             Self::Limit { .. } => 2,
             Self::Nice { .. } => 3,
             Self::Umask(_) => 4,
-            Self::Groups { .. } => 5,
-            Self::Gid { .. } => 6,
-            Self::Uid { .. } => 7,
-            Self::Capabilities(_) => 8,
-            Self::Directory { .. } => 9,
-            Self::Exec { .. } => 10,
+            Self::Root { .. } => 5,
+            Self::Groups { .. } => 6,
+            Self::Gid { .. } => 7,
+            Self::Uid { .. } => 8,
+            Self::Capabilities(_) => 9,
+            Self::Directory { .. } => 10,
+            Self::Exec { .. } => 11,
         }
     }
 
@@ -73,6 +76,7 @@ pub fn carry_out(plan: &LaunchPlan) -> StepError {
         .and_then(|()| limits(plan))
         .and_then(|()| nice(plan))
         .and_then(|()| mask(plan))
+        .and_then(|()| root(plan))
         .and_then(|()| become_user(plan))
         .and_then(|()| no_privileges(plan))
         .and_then(|()| directory(plan));
@@ -117,6 +121,21 @@ fn mask(plan: &LaunchPlan) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Python finds the worker's extension by the number of its descriptor, which takes a /proc.
+fn root(plan: &LaunchPlan) -> Result<(), StepError> {
+    if plan.root.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(OsStr::from_bytes(&plan.root));
+    let fault = |reason: &str| StepError::Root { root: path.display().to_string(), reason: reason.into() };
+    chroot(path).and_then(|()| chdir("/")).map_err(|errno| fault(errno.desc()))?;
+    if Path::new("/proc/self/fd").is_dir() {
+        Ok(())
+    } else {
+        Err(fault("there is no /proc in it, which Python needs; mount one there (mount -t proc)"))
+    }
+}
+
 fn become_user(plan: &LaunchPlan) -> Result<(), StepError> {
     if !plan.switch_user {
         return Ok(());
@@ -130,7 +149,7 @@ fn become_user(plan: &LaunchPlan) -> Result<(), StepError> {
     setresuid(uid, uid, uid).map_err(|errno| StepError::Uid { uid: plan.uid, errno })
 }
 
-/// This part of step 8 needs a privilege that step 7 gives away. Where the daemon itself lacks it (a
+/// This part of step 9 needs a privilege that step 8 gives away. Where the daemon itself lacks it (a
 /// container with few capabilities) no-new-privileges closes the same door.
 fn empty_bounding_set() -> Result<(), StepError> {
     let fault = |error: caps::errors::CapsError| StepError::Capabilities(error.to_string());
@@ -195,9 +214,9 @@ mod tests {
         let errno = Errno::EPERM;
         let directory = StepError::Directory { uid: 1, directory: "/x".into(), errno };
         assert_eq!(StepError::Session(errno).exit_status(), 71);
-        assert_eq!(directory.exit_status(), 79);
-        assert!(directory.to_string().contains("step 9") && directory.to_string().contains("/x"));
+        assert_eq!(directory.exit_status(), 80);
+        assert!(directory.to_string().contains("step 10") && directory.to_string().contains("/x"));
         let exec = StepError::Exec { uid: 1, program: "/p".into(), reason: "gone".into() };
-        assert_eq!(exec.exit_status(), 80);
+        assert_eq!(exec.exit_status(), 81);
     }
 }

@@ -111,18 +111,16 @@ impl Premises {
         let home =
             group.options.python_home.as_ref().map(|home| Path::new("/").join(OsStr::from_bytes(home)));
         let search_path = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
-        let python = interpreter::find(
-            home.as_deref(),
-            search_path.map(OsString::as_os_str),
-            interpreter::is_executable,
-        )?;
+        let python = interpreter::find(home.as_deref(), search_path.map(OsString::as_os_str), |path| {
+            executable(group, path)
+        })?;
         let launcher = self.installation.launcher()?;
         let extension = self.extension()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);
         let launch_plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
         let worker_plan = WorkerPlan {
             server_metrics: scores.is_some(),
-            attach: if self.watch {
+            attach: if self.watch || group.options.chroot.is_some() {
                 Bytes::new()
             } else {
                 Bytes::copy_from_slice(self.attach.as_os_str().as_bytes())
@@ -175,6 +173,18 @@ impl Premises {
         }
         listen(&listener, Backlog::new(backlog)?)?;
         Ok(listener)
+    }
+}
+
+/// Below another root directory a symbolic link leads elsewhere than from here: there it is enough that there is
+/// something, and the exec will tell.
+fn executable(group: &Group, path: &Path) -> bool {
+    match &group.options.chroot {
+        None => interpreter::is_executable(path),
+        Some(root) => {
+            let below = path.strip_prefix("/").unwrap_or(path);
+            fs::symlink_metadata(Path::new(OsStr::from_bytes(root)).join(below)).is_ok()
+        }
     }
 }
 

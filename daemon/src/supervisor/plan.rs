@@ -46,6 +46,7 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         cpu_seconds_hard: cpu_seconds_hard(options),
         data_bytes: options.memory_limit,
         address_bytes: options.virtual_memory_limit,
+        root: options.chroot.clone().unwrap_or_default(),
         directory: directory(group),
         environment,
         arguments: arguments(options, program.clone()),
@@ -81,6 +82,7 @@ fn directory(group: &Group) -> Bytes {
     let identity = &group.identity;
     match &group.options.home {
         Some(home) => home.clone(),
+        None if group.options.chroot.is_some() => Bytes::from("/"),
         None if identity.switch_user && identity.uid != group.web_uid => {
             Bytes::copy_from_slice(identity.home.as_os_str().as_bytes())
         }
@@ -129,7 +131,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         multiprocess: options.multiprocess,
         python_path: options.python_path.clone(),
         home: options.home.clone().unwrap_or_default(),
-        preload: place.scripts.to_vec(),
+        preload: place.scripts.iter().map(|script| script.slice_ref(options.path_inside(script))).collect(),
         web_uid: group.web_uid,
         shutdown_seconds: options.shutdown_timeout,
         watch,

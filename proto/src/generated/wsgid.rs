@@ -336,6 +336,9 @@ pub struct LaunchPlan {
     pub cpu_seconds: u64,
     #[prost(uint64, tag = "15")]
     pub cpu_seconds_hard: u64,
+    /// "" keeps the present one
+    #[prost(bytes = "bytes", tag = "16")]
+    pub root: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "9")]
     pub data_bytes: u64,
     #[prost(uint64, tag = "10")]

@@ -123,6 +123,15 @@ fn variables_add_up_and_their_values_may_hold_anything() {
 }
 
 #[test]
+fn paths_are_as_they_are_below_the_root() {
+    let group = |root| one("chroot", root).0.unwrap();
+    assert_eq!(group("/srv/jail").path_inside(b"/srv/jail/app.wsgi"), b"/app.wsgi");
+    assert_eq!(group("/srv/jail/").path_inside(b"/srv/jail/app.wsgi"), b"/app.wsgi");
+    assert_eq!(group("/srv/jail").path_inside(b"/srv/jailed/app.wsgi"), b"/srv/jailed/app.wsgi");
+    assert_eq!(ProcessGroup::named("").path_inside(b"/srv/app.wsgi"), b"/srv/app.wsgi");
+}
+
+#[test]
 fn a_home_is_one_directory_even_where_two_are_written() {
     for (written, home) in [("/opt/python", "/opt/python"), ("/opt/python:/opt/python-amd64", "/opt/python")]
     {

@@ -85,10 +85,11 @@ impl Pool {
         }
     }
 
-    /// For the next daemon. A service ends with its daemon, since its script is told so, and development's
-    /// workers do.
+    /// For the next daemon. A service ends with its daemon, since its script is told so; so do development's
+    /// workers, and those below another root directory, where the next daemon's socket can't be found.
     pub(super) fn write_down(&self, serial: u32, slot: u32, pid: u32) {
-        if self.group.options.is_service() || self.surroundings.premises.watch {
+        let alone = self.group.options.is_service() || self.group.options.chroot.is_some();
+        if alone || self.surroundings.premises.watch {
             return;
         }
         let written = process::start_time(pid).and_then(|start| {

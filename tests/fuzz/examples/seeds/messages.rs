@@ -208,6 +208,7 @@ fn launch() -> Vec<Payload> {
         nice: -5,
         cpu_seconds: 1,
         cpu_seconds_hard: 22,
+        root: Bytes::new(),
         data_bytes: 2,
         address_bytes: 3,
         directory: "/srv".into(),
