@@ -12,6 +12,7 @@ use crate::supervisor::launch::Premises;
 use crate::supervisor::pool::Surroundings;
 use crate::supervisor::worker::Report;
 use crate::supervisor::{Errand, Household};
+use crate::sys::descriptors::Limit;
 use crate::{log, sys};
 use sd_notify::NotifyState;
 use std::collections::{BTreeMap, HashSet};
@@ -94,7 +95,7 @@ async fn daemon(
         environment: std::env::vars_os().collect(),
         root: own_uid == 0,
         watch: arguments.watch,
-        descriptors: sys::descriptors::raise_limit()?,
+        descriptors: program.limit,
     };
     let mut household = Household::new(Terms {
         surroundings: Surroundings { premises: Rc::new(premises), scores: Rc::default(), reports },
@@ -174,17 +175,26 @@ struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     directory: PathBuf,
+    /// How many descriptors it was allowed.
+    limit: Limit,
 }
 
 impl Program {
     fn of_this_process() -> io::Result<Self> {
         let arguments = std::env::args_os().skip(1).collect();
-        Ok(Self { path: std::env::current_exe()?, arguments, directory: std::env::current_dir()? })
+        let (path, directory) = (std::env::current_exe()?, std::env::current_dir()?);
+        Ok(Self { path, arguments, directory, limit: sys::descriptors::raise_limit()? })
     }
 
     /// Returns only if it can't.
     fn start_again(&self) -> io::Error {
-        Command::new(&self.path).args(&self.arguments).current_dir(&self.directory).exec()
+        let raised = match sys::descriptors::exchange_limit(self.limit) {
+            Ok(raised) => raised,
+            Err(error) => return error,
+        };
+        let error = Command::new(&self.path).args(&self.arguments).current_dir(&self.directory).exec();
+        let _ = sys::descriptors::exchange_limit(raised); // as before; the soft one may go up to the hard
+        error
     }
 }
 

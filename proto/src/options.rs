@@ -467,9 +467,11 @@ pub fn parse<K: AsRef<str>, V: AsRef<[u8]>>(
             complaints.push(Complaint::Contradiction(one, other));
         }
     }
-    if group.processes_min.is_some_and(|least| least > group.processes) {
+    let least = group.processes_min.unwrap_or(0);
+    if least > group.processes && (has("processes") || has("processes-max")) {
         complaints.push(Complaint::Contradiction("processes-min", "processes-max"));
     }
+    group.processes = group.processes.max(least);
     let good = !complaints.iter().any(Complaint::is_error);
     (good.then_some(group), complaints)
 }

@@ -221,6 +221,10 @@ each_mpm! {
     }
 }
 
+fn limits(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap()
+}
+
 /// Whatever becomes of the daemon, without the least to be noticed by anybody.
 fn workers_outlive(mpm: Mpm, deed: impl Fn(&mut Stack, &mut Connection)) {
     let mut stack = Stack::on(mpm)
@@ -231,6 +235,7 @@ fn workers_outlive(mpm: Mpm, deed: impl Fn(&mut Stack, &mut Connection)) {
         .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=other")
         .run();
     let before = workers(&stack, "site", 2);
+    let limits = limits(before[0]);
     // One child of httpd's knows the way to both applications.
     let mut kept = stack.connect();
     let other = kept.ask(&Request::get("/")).expect(200).json()["pid"].clone();
@@ -252,6 +257,7 @@ fn workers_outlive(mpm: Mpm, deed: impl Fn(&mut Stack, &mut Connection)) {
         let ready = stack.daemon().ready_workers("site");
         ready.len() == 2 && !ready.contains(&before[1])
     });
+    assert_eq!(self::limits(stack.daemon().ready_workers("site")[0]), limits);
     assert_eq!(stack.get("/").expect(200).json()["pid"], other);
 }
 

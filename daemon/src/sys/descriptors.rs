@@ -43,6 +43,14 @@ pub fn raise_limit() -> io::Result<Limit> {
     Ok(Limit { soft, hard })
 }
 
+/// Sets another limit, such as that of before, for a program that is to find what this one has found. Returns the
+/// one that held until then.
+pub fn exchange_limit(limit: Limit) -> io::Result<Limit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, limit.soft, limit.hard)?;
+    Ok(Limit { soft, hard })
+}
+
 /// Makes `command`'s child have these descriptors at these numbers, open across its exec, and this
 /// limit.
 pub fn place(command: &mut Command, placed: Vec<(OwnedFd, RawFd)>, limit: Limit) -> io::Result<()> {

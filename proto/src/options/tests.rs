@@ -123,6 +123,17 @@ fn variables_add_up_and_their_values_may_hold_anything() {
 }
 
 #[test]
+fn there_are_as_many_processes_as_there_must_be() {
+    let of = |options: &[(&str, &str)]| {
+        parse("site", options).0.map(|group| (group.processes_at_first(), group.processes))
+    };
+    assert_eq!(of(&[("processes-min", "3")]), Some((3, 3)));
+    assert_eq!(of(&[("processes-min", "2"), ("processes-max", "4")]), Some((2, 4)));
+    assert_eq!(of(&[("processes-min", "5"), ("processes", "4")]), None);
+    assert_eq!(of(&[("processes", "4"), ("processes-max", "4")]), None);
+}
+
+#[test]
 fn paths_are_as_they_are_below_the_root() {
     let group = |root| one("chroot", root).0.unwrap();
     assert_eq!(group("/srv/jail").path_inside(b"/srv/jail/app.wsgi"), b"/app.wsgi");

@@ -12,7 +12,10 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::Kind;
 use wsgid_proto::hook::{Answer, Ask, Hook, Verdict};
-use wsgid_proto::launch::{Attach, Attached, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, WorkerRecord, Worn};
+use wsgid_proto::launch::{
+    Attach, Attached, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, WorkerRecord,
+    Worn,
+};
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, End, File, Log};
 use wsgid_proto::{Message, bounds};

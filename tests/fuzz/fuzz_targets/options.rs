@@ -47,10 +47,14 @@ fn check(group: &ProcessGroup) {
     assert!(group.python_optimize <= 2);
     assert!((-20..=19).contains(&group.cpu_priority));
     assert!((1..=65_535).contains(&group.listen_backlog));
-    let paths = [&group.home, &group.python_home, &group.python_eggs];
-    for path in paths.into_iter().flatten().chain(&group.python_path) {
-        assert!(path.starts_with(b"/") && !path.contains(&0));
-    }
+    let absolute = [&group.home, &group.chroot].into_iter().flatten();
+    assert!(absolute.chain(&group.reload_on).chain(&group.env_files).all(|path| path.starts_with(b"/")));
+    let paths = [&group.home, &group.chroot, &group.python_home, &group.python_eggs].into_iter().flatten();
+    assert!(!paths.chain(&group.python_path).any(|path| path.contains(&0)));
+    assert!(group.processes_min.is_none_or(|least| least <= group.processes));
+    assert!(
+        group.env.iter().all(|(name, value)| !name.is_empty() && !name.contains('=') && !value.contains(&0))
+    );
     let names = [&group.user, &group.group, &group.lang, &group.locale, &group.python_hash_seed];
     let mut words = names.into_iter().flatten().chain(&group.python_warnings);
     assert!(words.all(|name| !name.is_empty() && !name.contains('\0')));

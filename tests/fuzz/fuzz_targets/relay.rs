@@ -65,8 +65,14 @@ fn exchange(mut input: Input<'_>) {
     if ahead.is_some() && !gone {
         source.lock().expect("nobody else has it").take_ahead();
     }
-    let terms =
-        Terms { group: "site", silence: SILENCE, patience: None, drain: None, body_complete: complete, server_metrics: true };
+    let terms = Terms {
+        group: "site",
+        silence: SILENCE,
+        patience: None,
+        drain: None,
+        body_complete: complete,
+        server_metrics: true,
+    };
     let mut streaming = body::Body::streaming();
     let mut relay = Relay::new(&source, &mut streaming, &mut client, terms);
     let outcome = relay.run();

@@ -1,6 +1,7 @@
 //! Frames, heads and messages, written by the code that writes them in service.
 
 use crate::Named;
+use bytes::Bytes;
 use wsgid_fuzz::input::Seed;
 use wsgid_proto::Message;
 use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
@@ -10,7 +11,9 @@ use wsgid_proto::control::{
 };
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
-use wsgid_proto::launch::{Attach, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn};
+use wsgid_proto::launch::{
+    Attach, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn,
+};
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
 use wsgid_proto::server::Server;
