@@ -88,6 +88,7 @@ async fn daemon(
     let (reports, reports_in) = mpsc::channel(QUEUE);
     let (errands, errands_in) = mpsc::channel(QUEUE);
     let (web_users, known_web_users) = watch::channel(HashSet::new());
+    let (expected, known_expected) = watch::channel(HashSet::new());
     let premises = Premises {
         installation,
         sockets: directory.workers(),
@@ -103,6 +104,7 @@ async fn daemon(
         accounts: Box::new(SystemAccounts),
         state_directory: state_dir.clone(),
         web_users,
+        expected,
         own_uid,
         started: Instant::now(),
         processors: std::thread::available_parallelism()?.get() as u32,
@@ -119,7 +121,7 @@ async fn daemon(
         control::converse(visitor, asked.clone())
     });
     let attach_door = reception::receive(attach_socket, keeper.clone(), move |visitor| {
-        attach::converse(visitor, attached.clone())
+        attach::converse(visitor, attached.clone(), known_expected.clone())
     });
     let broker_door =
         reception::receive(broker_socket, keeper, move |visitor| broker::converse(visitor, errands.clone()));

@@ -78,7 +78,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     if let Some(owner) = group.script_owner {
         owner::check(owner, Path::new(OsStr::from_bytes(ask.script)))?;
     }
-    check_suspicion(runtime, ask, &name.process)?;
+    check_suspicion(runtime, ask, &name)?;
     let callable = match ask.expand_callable {
         true => expand::callable(ask.callable, door),
         false => ask.callable.to_vec(),
@@ -119,7 +119,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
     };
     let outcome = converse(runtime, ask, &errand, &terms, &mut body, door);
     if outcome.is_ok() && !runtime.suspects.is_empty() {
-        runtime.suspects.clear(ask.suspect(&name.process));
+        runtime.suspects.clear(ask.suspect(&name));
     }
     head::keep(head);
     outcome
@@ -145,18 +145,20 @@ impl Ask<'_> {
     }
 
     /// Its name, where workers die over it.
-    fn suspect(&self, group: &str) -> suspects::Name {
-        suspects::Name::of(group, self.variable(b"REQUEST_METHOD"), self.variable(b"REQUEST_URI"))
+    fn suspect(&self, pool: &PoolName) -> suspects::Name {
+        let [server, method, target] =
+            [&b"SERVER_NAME"[..], b"REQUEST_METHOD", b"REQUEST_URI"].map(|name| self.variable(name));
+        suspects::Name::of(pool, server, method, target)
     }
 }
 
 /// Is it not one over which workers have died before?
-fn check_suspicion(runtime: &Runtime, ask: &Ask<'_>, group: &str) -> Result<(), Fault> {
+fn check_suspicion(runtime: &Runtime, ask: &Ask<'_>, pool: &PoolName) -> Result<(), Fault> {
     if runtime.suspects.is_empty() {
         return Ok(());
     }
-    match runtime.suspects.refused(ask.suspect(group), Instant::now()) {
-        Some(left) => Err(Fault::Suspect { group: group.into(), seconds: left.as_secs() + 1 }),
+    match runtime.suspects.refused(ask.suspect(pool), Instant::now()) {
+        Some(left) => Err(Fault::Suspect { group: pool.process.clone(), seconds: left.as_secs() + 1 }),
         None => Ok(()),
     }
 }
@@ -179,7 +181,7 @@ fn converse<D: Door>(
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) | Err(Fault::Aborted(AbortCause::Stale, _)) => {}
             Err(fault @ Fault::WorkerDied { .. }) => {
-                runtime.suspects.accuse(ask.suspect(&errand.name.process), Instant::now());
+                runtime.suspects.accuse(ask.suspect(errand.name), Instant::now());
                 if !std::mem::take(&mut replays) {
                     return Err(fault);
                 }

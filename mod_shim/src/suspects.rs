@@ -4,6 +4,7 @@
 //! Whoever was in a worker when it died is suspected, the innocent among them; an answer clears them. Each child of
 //! httpd's has its own list, which is as good as empty on every good day.
 
+use crate::runtime::PoolName;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,15 +18,15 @@ const WHILE: Duration = Duration::from_secs(60);
 /// Nobody needs more; the longest known makes room.
 const MOST: usize = 256;
 
-/// What tells one request from another: its process group, its method and its target.
+/// What tells one request from another: its pool, its server, its method and its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name(u64);
 
 impl Name {
     /// Of a request.
-    pub fn of(group: &str, method: &[u8], target: &[u8]) -> Self {
+    pub fn of(pool: &PoolName, server: &[u8], method: &[u8], target: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
-        (group, method, target).hash(&mut hasher);
+        (pool, server, method, target).hash(&mut hasher);
         Self(hasher.finish())
     }
 }
@@ -86,10 +87,15 @@ impl Suspects {
 mod tests {
     use super::*;
 
+    fn name(target: &[u8]) -> Name {
+        let pool = PoolName { process: "g".into(), application: String::new() };
+        Name::of(&pool, b"host", b"GET", target)
+    }
+
     #[test]
     fn two_deaths_without_an_answer_are_one_too_many() {
         let suspects = Suspects::default();
-        let (bad, good) = (Name::of("g", b"GET", b"/bad"), Name::of("g", b"GET", b"/"));
+        let (bad, good) = (name(b"/bad"), name(b"/"));
         let now = Instant::now();
         assert!(suspects.is_empty());
         assert_eq!(suspects.accuse(bad, now), 1);
@@ -110,10 +116,10 @@ mod tests {
         let suspects = Suspects::default();
         let now = Instant::now();
         for n in 0..1000_u32 {
-            suspects.accuse(Name::of("g", b"GET", &n.to_le_bytes()), now + Duration::from_millis(n.into()));
+            suspects.accuse(name(&n.to_le_bytes()), now + Duration::from_millis(n.into()));
         }
         assert_eq!(suspects.number.load(Relaxed), MOST);
-        suspects.accuse(Name::of("g", b"GET", b"/"), now + WHILE * 2);
+        suspects.accuse(name(b"/"), now + WHILE * 2);
         assert_eq!(suspects.number.load(Relaxed), 1);
     }
 }

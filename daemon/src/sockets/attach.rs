@@ -1,11 +1,13 @@
 //! `attach.sock`: a worker whose daemon has been killed, or has made room for a newer one, finds its next one here.
 //! Who it is the kernel says, by the number of its process; all else the daemon before has written down.
 
-use super::reception::{SILENCE, Visitor};
+use super::reception::Visitor;
 use super::wire::Conversation;
 use crate::supervisor::Errand;
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 use wsgid_proto::launch::Attach;
 
 /// The file's name in the runtime directory.
@@ -29,11 +31,22 @@ pub struct Newcomer {
     pub conversation: Conversation,
 }
 
-/// Hears who it is, and leaves the rest to the supervisor.
-pub async fn converse(visitor: Visitor, errands: mpsc::Sender<Errand>) {
+/// An expected worker sends its one message at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Hears who it is, and leaves the rest to the supervisor. Whoever is not among the `expected` processes is hung up
+/// on before a byte, or a descriptor, is taken from it.
+pub async fn converse(
+    visitor: Visitor,
+    errands: mpsc::Sender<Errand>,
+    expected: watch::Receiver<HashSet<u32>>,
+) {
     let (uid, Some(pid)) = (visitor.uid, visitor.pid) else { return };
+    if !expected.borrow().contains(&pid) {
+        return tracing::debug!(uid, pid, "attach.sock: this process is not expected");
+    }
     let mut conversation = Conversation::new(visitor.stream);
-    let (attach, riders) = match conversation.first_with::<Attach>(SILENCE).await {
+    let (attach, riders) = match conversation.first_with::<Attach>(PATIENCE).await {
         Ok(first) => first,
         // Any stranger could fill the log.
         Err(error) => return tracing::debug!(uid, pid, "attach.sock: {error}"),

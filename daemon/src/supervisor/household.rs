@@ -35,6 +35,8 @@ pub struct Terms {
     pub state_directory: PathBuf,
     /// Tells the sockets which users are web servers.
     pub web_users: watch::Sender<HashSet<u32>>,
+    /// Tells the sockets which processes may be workers of an earlier daemon.
+    pub expected: watch::Sender<HashSet<u32>>,
     /// Who may ask for any pool, beside root.
     pub own_uid: u32,
     /// When the daemon started.

@@ -69,14 +69,13 @@ impl Process {
         }
     }
 
-    /// Ends it the hard way, with the process group that it leads.
+    /// Ends it the hard way, and where it is a child, the process group that it leads.
     pub fn kill_group(&mut self) {
-        let alive = match self {
-            Self::Child(child) => child.id().is_some(),
-            Self::Adopted { descriptor, .. } => process::signal(descriptor.get_ref().as_fd(), 0).is_ok(),
-        };
-        if let (true, Ok(pid @ 1..)) = (alive, i32::try_from(self.pid())) {
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL); // none before the launcher's first step
+        // Only of a child, whose number is nobody else's until it has been waited for.
+        if let (Self::Child(child), Ok(pid @ 1..)) = (&*self, i32::try_from(self.pid())) {
+            if child.id().is_some() {
+                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL); // none before the launcher's first step
+            }
         }
         self.signal(Signal::SIGKILL);
     }

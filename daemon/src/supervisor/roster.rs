@@ -347,6 +347,11 @@ impl Roster {
         self.held = true;
     }
 
+    /// Serials up to this one are somebody's already.
+    pub fn pass_over(&mut self, serial: u32) {
+        self.last_serial = self.last_serial.max(serial);
+    }
+
     /// Whoever has to come may.
     pub fn release(&mut self, now: Instant) -> Vec<Action> {
         self.held = false;

@@ -1,8 +1,8 @@
 //! One worker, seen from the supervisor: a task that waits on its process, its control socket, its
 //! output and its orders, and owns all four. It ends when the process has.
 //!
-//! Since the task alone reaps the process, a signal it sends can't hit a stranger with the same
-//! number.
+//! Since the task alone reaps the process, or has a descriptor for it where it is no child, a signal it sends can't
+//! hit a stranger with the same number.
 
 use super::launch::Launched;
 use super::output::Lines;

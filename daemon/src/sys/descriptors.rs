@@ -84,8 +84,9 @@ pub fn inherited(number: RawFd) -> Option<File> {
     Some(unsafe { File::from_raw_fd(number) })
 }
 
-/// Descriptors that may ride on one message here; with room for no more, the kernel drops the others.
-const RIDERS: usize = 2;
+/// The most that Linux lets ride on one message (SCM_MAX_FD): with less room, some would be open here for ever, out
+/// of reach.
+const RIDERS: usize = 253;
 
 /// One receive, without waiting: how many bytes, and the descriptors that rode on them.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {

@@ -110,7 +110,7 @@ pub(crate) fn receive_with(
 ) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut buffer = vec![0; room];
     let mut parts = [io::IoSliceMut::new(&mut buffer)];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut space = nix::cmsg_space!([RawFd; 253]); // SCM_MAX_FD: none is left over
     let message =
         recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut rider = None;

@@ -10,11 +10,13 @@ use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::process::Process;
 use crate::sys::process;
 use nix::sys::signal::Signal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use wsgid_proto::launch::{Reason, Retire, WorkerRecord};
 use wsgid_proto::options::ProcessGroup;
 
+/// Who does not come may still be importing, or finishing what it has; and then it is enough.
+const STRAY: Duration = Duration::from_secs(150);
 /// They look for a daemon ten times a second.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,6 +51,7 @@ impl Household {
         self.expected.records =
             records.into_iter().map(|record| ((record.pool, record.serial), record)).collect();
         self.expected.until = Some(now + PATIENCE);
+        self.terms.expected.send_replace(self.expected.records.values().map(|record| record.pid).collect());
     }
 
     /// Are some of them still waited for?
@@ -72,7 +75,7 @@ impl Household {
         // The word of the daemon before, and not the worker's, says which process that is.
         let Some(record) = self.expected.records.get(&name).filter(|record| record.pid == pid).cloned()
         else {
-            tracing::warn!(
+            tracing::debug!(
                 pid,
                 "a process that nobody knows wants to be taken over as a worker, or comes too late"
             );
@@ -118,7 +121,9 @@ impl Household {
                 Err(error) => return Err((newcomer, error.to_string())),
             };
             let surroundings = self.terms.surroundings.clone();
-            match Pool::adopted(record, opening, board, surroundings) {
+            let of_pool = self.expected.records.values().filter(|other| other.pool == record.pool);
+            let highest = of_pool.map(|other| other.serial).max().unwrap_or(0).max(record.serial);
+            match Pool::adopted(record.pool, highest, opening, board, surroundings) {
                 Ok(pool) => self.pools.insert(record.pool, pool),
                 Err(error) => return Err((newcomer, format!("its board can't be used: {error}"))),
             };
@@ -141,6 +146,7 @@ impl Household {
 
     /// Nobody is taken over any more: whoever was waited for is told to finish.
     pub(super) fn turn_away_expected(&mut self) {
+        self.terms.expected.send_replace(HashSet::new());
         for record in std::mem::take(&mut self.expected).records.into_values() {
             match Process::adopt(record.pid) {
                 Ok(process) if is_that_of(&record) => process.signal(Signal::SIGTERM),
@@ -150,6 +156,7 @@ impl Household {
     }
 
     fn end_expecting(&mut self, now: Instant) {
+        self.terms.expected.send_replace(HashSet::new());
         let strays = std::mem::take(&mut self.expected).records;
         strays.into_values().for_each(|record| drop(tokio::spawn(attend_stray(record))));
         self.pools.values_mut().for_each(|pool| pool.release(now));
@@ -165,7 +172,15 @@ fn is_that_of(record: &WorkerRecord) -> bool {
 /// has to take note of its end.
 async fn attend_stray(record: WorkerRecord) {
     if let Some(mut process) = Process::adopt(record.pid).ok().filter(|_| is_that_of(&record)) {
-        let how = process.wait().await;
+        process.signal(Signal::SIGTERM); // where it is not on its way out already
+        let ended = tokio::time::timeout(STRAY, process.wait()).await;
+        let how = match ended {
+            Ok(how) => how,
+            Err(_) => {
+                process.kill_group();
+                process.wait().await
+            }
+        };
         tracing::info!(group = %record.process_group, pid = record.pid, "worker of an earlier daemon {how}");
     }
 }

@@ -18,17 +18,19 @@ use wsgid_proto::pulse::Pulse;
 
 impl Pool {
     /// The pool of a worker that an earlier daemon has left, by its old number and on its old board. Nobody is
-    /// started before [`Pool::release`].
+    /// started before [`Pool::release`], and nobody ever under a serial up to the `highest` that is taken.
     pub fn adopted(
-        record: &WorkerRecord,
+        id: u64,
+        highest: u32,
         opening: Opening,
         board: OwnedFd,
         surroundings: Surroundings,
     ) -> io::Result<Self> {
         let slots = Roster::slots(opening.group.options.processes);
         let board = PoolBoard::adopt(board, slots)?;
-        let mut pool = Self::with(record.pool, board, opening, surroundings);
+        let mut pool = Self::with(id, board, opening, surroundings);
         pool.roster.hold();
+        pool.roster.pass_over(highest);
         Ok(pool)
     }
 

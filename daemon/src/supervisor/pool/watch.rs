@@ -6,9 +6,12 @@ use super::super::worker::Order;
 use super::Pool;
 use crate::sys::process;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wsgid_proto::launch::Reason;
 use wsgid_proto::pulse::{Busy, Pulse};
+
+/// A tenth of the shortest time-out that there is.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The vigils of all workers, and when the next is due.
 #[derive(Debug)]
@@ -61,7 +64,8 @@ impl Pool {
             next = next.into_iter().chain(pause).min();
             findings.into_iter().for_each(|finding| self.act_on(serial, finding, now));
         }
-        self.watch.next = next.map(|pause| now + pause);
+        // What a worker shows of itself does not decide how busy the daemon is.
+        self.watch.next = next.map(|pause| now + pause.max(LEAST_PAUSE));
     }
 
     fn signs(&self, serial: u32) -> Option<Signs> {

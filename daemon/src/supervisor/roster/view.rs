@@ -13,7 +13,7 @@ impl Roster {
             Stage::Doomed => None,
         });
         let retry = self.repair.as_ref().and_then(|repair| repair.retry);
-        let restart = (!self.leaving && self.missing() > 0 && self.free_slot().is_some())
+        let restart = (!self.leaving && !self.held && self.missing() > 0 && self.free_slot().is_some())
             .then(|| self.backoff.until())
             .flatten();
         stages.chain(retry).chain(restart).min()
