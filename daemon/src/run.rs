@@ -251,11 +251,12 @@ impl Daemon {
 
     /// Becomes the program that is installed now. Workers notice that their daemon is gone, and come to the new
     /// one; if it can't be started, everything stays as it is.
-    fn renew(&self, stopping: bool) {
+    fn renew(&mut self, stopping: bool) {
         if stopping {
             return;
         }
         tracing::info!("starting anew with the program as it is installed now");
+        self.household.drop_templates();
         let error = self.program.start_again();
         tracing::error!("{} can't be started, so this one goes on: {error}", self.program.path.display());
     }

@@ -101,6 +101,12 @@ kinds! {
     Attach = 86, bounds::SMALL;
     /// Daemon → worker: a descriptor for its output rides on this frame.
     Attached = 87, bounds::SMALL;
+    /// Daemon → template: the descriptors of a worker to be ride on this frame.
+    Fork = 88, bounds::SMALL;
+    /// Forked worker → daemon.
+    Born = 89, bounds::SMALL;
+    /// Template → daemon: how a worker that it forked has ended.
+    Buried = 90, bounds::SMALL;
     /// Daemon → launcher: [`crate::launch::LaunchPlan`].
     LaunchPlan = 96, bounds::PLAN;
     /// Daemon → worker: [`crate::launch::WorkerPlan`].

@@ -156,6 +156,8 @@ plain_message! {
         reload_on: Vec<Bytes>,
         /// Where it finds the next daemon when this one is gone; empty: it ends with it.
         attach: Bytes,
+        /// It never serves: it imports, and is copied for each worker of its pool; see [`Fork`].
+        template: bool,
         /// For the module `apache`.
         server: Server,
     } checked by workable
@@ -229,8 +231,35 @@ plain_message! {
 }
 
 plain_message! {
-    /// It has a daemon again. A worker that is not taken over gets a [`Retire`] in its place.
+    /// It has a daemon, or has one again. A worker that is not taken over gets a [`Retire`] in its place, or
+    /// nothing more.
     Attached {}
+}
+
+/// How many descriptors ride on a [`Fork`].
+pub const FORK_RIDERS: usize = 5;
+
+plain_message! {
+    /// A template is to fork a worker. On this ride, in this order, what else comes at the numbers above: the
+    /// [`WorkerPlan`], the control socket, the listening socket, the pulse, and the end of a pipe for what it
+    /// prints.
+    Fork {}
+}
+
+plain_message! {
+    /// A worker has been forked, and waits to be [`Attached`]. Which process it is the kernel says: the sender's
+    /// credentials come along.
+    Born {}
+}
+
+plain_message! {
+    /// How a worker that a template has forked ended, for the log: only a parent is told.
+    Buried {
+        /// Its number, as the template knows it.
+        pid: u32,
+        /// As wait(2) has it.
+        status: i32,
+    }
 }
 
 plain_message! {
@@ -258,8 +287,6 @@ plain_message! {
         fingerprint: Bytes,
         /// Request threads.
         threads: u32,
-        /// Of the board.
-        slots: u32,
     }
 }
 

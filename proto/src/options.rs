@@ -83,6 +83,7 @@ pub const RULES: &[OptionRule] = &[
     rule("reload-on", Path, Full),
     rule("reload-parallel", COUNT, Full),
     rule("replay", Switch, Full),
+    rule("preload", Switch, Full),
     rule("eviction-timeout", Seconds, Full),
     rule("shutdown-timeout", Seconds, Full),
     rule("deadlock-timeout", Seconds, Full),
@@ -215,6 +216,8 @@ pub struct ProcessGroup {
     pub reload_parallel: u32,
     /// A GET or HEAD whose worker dies before it has answered is given to another, once.
     pub replay: bool,
+    /// Workers are copies of a template that has imported their application.
+    pub preload: bool,
     /// How long a request may take; see [`ProcessGroup::request_limit`].
     pub request_timeout: u32,
     /// How long one that has taken longer may take to unwind; with 0 it is not interrupted.
@@ -348,6 +351,7 @@ impl ProcessGroup {
             reload_on: Vec::new(),
             reload_parallel: 0,
             replay: false,
+            preload: false,
             request_timeout: 0,
             interrupt_timeout: 0,
             deadlock_timeout: 300,
@@ -508,6 +512,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "reload" => group.reload_at_once = value == b"immediate",
         "reload-on" => group.reload_on.push(Bytes::copy_from_slice(value)),
         "replay" => group.replay = checked.on,
+        "preload" => group.preload = checked.on,
         "threads" => group.threads = checked.number as u32,
         "umask" => group.umask = Some(checked.number as u32),
         "chroot" => group.chroot = path(),

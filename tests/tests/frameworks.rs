@@ -1,13 +1,17 @@
 //! Real applications from PyPI, each in a virtual environment, under the configuration that its own
 //! documentation gives for mod_wsgi, with nothing but the paths filled in.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 use wsgid_tests::browser::{Browser, Upload, field};
 use wsgid_tests::venv::{shared, venv};
-use wsgid_tests::{Mpm, Plan, Stack, each_mpm};
+use wsgid_tests::wait::until;
+use wsgid_tests::{Mpm, Plan, Request, Stack, each_mpm};
 
 /// docs.djangoproject.com, "How to use Django with Apache and mod_wsgi": basic configuration.
 const DJANGO_BASIC: &str = "
@@ -127,6 +131,58 @@ fn django(mpm: Mpm, config: &str) -> Stack {
         reply => Err(reply.head),
     });
     stack
+}
+
+/// KiB that a process has to itself: proc_pid_smaps(5).
+fn private_memory(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let of = |line: &str| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
+    rollup.lines().filter(|line| line.starts_with("Private_")).map(of).sum()
+}
+
+/// Five workers that all have served, in ascending order of what each has to itself, and the stack they belong to.
+fn private_memory_of_workers(options: &str) -> (Vec<u64>, Stack) {
+    let config = DJANGO_DAEMON.replace("example.com python-home", options);
+    let known = "process-group=example.com application-group=%{GLOBAL}";
+    let stack = django(Mpm::Event, &config.replace("process-group=example.com", known));
+    until("all are there", || stack.daemon().ready_workers("example.com").len() == 5);
+    // One thread each, so that of as many requests at a time none goes to a worker that has one.
+    let mut connections: Vec<_> = (0..5).map(|_| stack.connect()).collect();
+    for _ in 0..20 {
+        connections.iter_mut().for_each(|one| one.send(Request::get("/where/").bytes()));
+        connections.iter_mut().for_each(|one| drop(one.reply().unwrap().expect(200)));
+    }
+    let workers = stack.daemon().ready_workers("example.com");
+    let mut private: Vec<u64> = workers.into_iter().map(private_memory).collect();
+    private.sort_unstable();
+    (private, stack)
+}
+
+/// Prints what `preload=on` is for. That copies share memory is checked, how fast they come is not.
+#[test]
+fn copies_of_a_django_project_share_its_memory() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("only root can look into another user's processes");
+    }
+    let options = |preload: &str| format!("example.com processes=5 threads=1 preload={preload} python-home");
+    let (alone, _) = private_memory_of_workers(&options("off"));
+    let (shared, stack) = private_memory_of_workers(&options("on"));
+    println!("KiB that each of five workers has to itself: {alone:?}, with preload=on {shared:?}");
+    assert!(shared[2] * 2 < alone[2], "{alone:?} {shared:?}");
+
+    let before = stack.daemon().ready_workers("example.com");
+    let asked = Instant::now();
+    stack.wsgictl(&["reload", "example.com"]);
+    let fresh = |pids: Vec<u32>| pids.iter().filter(|pid| !before.contains(pid)).count();
+    until("there are new ones", || fresh(stack.daemon().ready_workers("example.com")) == 5);
+    println!("a reload, with its import: {:?}", asked.elapsed());
+
+    let before = stack.daemon().ready_workers("example.com");
+    let asked = Instant::now();
+    before.iter().for_each(|pid| kill(Pid::from_raw(*pid as i32), Signal::SIGUSR1).unwrap());
+    let fresh = |pids: Vec<u32>| pids.iter().filter(|pid| !before.contains(pid)).count();
+    until("there are new ones", || fresh(stack.daemon().ready_workers("example.com")) == 5);
+    println!("five workers from a template that is there: {:?}", asked.elapsed());
 }
 
 fn log_in(browser: &mut Browser) {

@@ -98,6 +98,7 @@ pub fn accept(
         }
     }
     warnings.extend(idle_services(&configure, &groups));
+    warnings.extend(lonely_templates(&groups));
     if refusals.is_empty() {
         Ok((Instance { configure, groups }, warnings))
     } else {
@@ -113,6 +114,15 @@ fn idle_services(configure: &Configure, groups: &BTreeMap<String, Arc<Group>>) -
         format!("WSGI process group '{name}' has threads=0 and no WSGIImportScript: nothing runs in it.")
     };
     idle.map(sentence).collect()
+}
+
+/// Groups whose workers would be copies of a template, if they had more than one.
+fn lonely_templates(groups: &BTreeMap<String, Arc<Group>>) -> Vec<String> {
+    let lonely = groups.iter().filter(|(_, group)| group.options.preload && group.options.is_service());
+    let sentence = |(name, _): (&String, _)| {
+        format!("WSGI process group '{name}': preload=on has no effect with threads=0.")
+    };
+    lonely.map(sentence).collect()
 }
 
 /// The web server that sent the configuration.

@@ -44,7 +44,7 @@ async fn answer_all(
         }
         let question = OpenPool::from_frame(frame)?;
         match ask(errands, |reply| Errand::Open(question, uid, reply)).await? {
-            Ok(opened) => conversation.send_with(SILENCE, &opened.message, opened.board.as_fd()).await?,
+            Ok(opened) => conversation.send_with(SILENCE, &opened.message, &[opened.board.as_fd()]).await?,
             Err(refused) => conversation.send(SILENCE, &refused).await?,
         }
     }

@@ -3,15 +3,15 @@
 
 use crate::sys::descriptors;
 use bytes::BytesMut;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg, setsockopt, sockopt};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use wsgid_proto::frame::{self, Frame, FrameError, HEADER, Kind};
-use wsgid_proto::{DecodeError, Message};
+use wsgid_proto::{DecodeError, Message, bounds};
 
 /// What ends a conversation before its time. The peer is at fault, unless it is I/O.
 #[derive(Debug, thiserror::Error)]
@@ -93,14 +93,41 @@ impl Conversation {
         Ok((M::from_frame(frame)?, descriptors))
     }
 
+    /// Whatever comes has its sender's credentials on it; see [`Conversation::first_from`].
+    pub fn ask_for_credentials(&self) -> io::Result<()> {
+        Ok(setsockopt(&self.stream, sockopt::PassCred, &true)?)
+    }
+
+    /// The very first frame, of one kind, which came in one piece, and who sent it, which the kernel vouches for;
+    /// `None` when the peer has left. After [`Conversation::ask_for_credentials`], which ends here. May be dropped and called again.
+    pub async fn first_from<M: Message>(&mut self) -> Result<Option<(M, UnixCredentials)>, WireError> {
+        let mut buffer = [0; HEADER + bounds::SMALL];
+        let (length, sender) = self
+            .stream
+            .async_io(Interest::READABLE, || descriptors::receive_from(self.stream.as_fd(), &mut buffer))
+            .await?;
+        setsockopt(&self.stream, sockopt::PassCred, &false).map_err(io::Error::from)?;
+        self.input.extend_from_slice(&buffer[..length]);
+        match (frame::take(&mut self.input)?, sender) {
+            (Some(frame), Some(sender)) if frame.kind == M::KIND => Ok(Some((M::from_frame(frame)?, sender))),
+            (Some(frame), _) => Err(WireError::NotHere(frame.kind)),
+            (None, _) if length == 0 => Ok(None),
+            (None, _) => Err(WireError::Cut),
+        }
+    }
+
     /// Sends a small message with a descriptor on it, at once or not at all.
     pub fn try_send_with<M: Message>(&self, message: &M, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         let frame = message.frame();
-        let fds = [descriptor.as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        let sent = sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, flags, None)?;
+        let sent = self.send_riders(&frame, &[descriptor], MsgFlags::MSG_DONTWAIT)?;
         if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    fn send_riders(&self, frame: &[u8], riders: &[BorrowedFd<'_>], flags: MsgFlags) -> io::Result<usize> {
+        let numbers: Vec<RawFd> = riders.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let flags = flags | MsgFlags::MSG_NOSIGNAL;
+        Ok(sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(frame)], &rights, flags, None)?)
     }
 
     /// Sends a message; the peer has to take it in time.
@@ -110,25 +137,17 @@ impl Conversation {
         Ok(())
     }
 
-    /// Sends a message with a descriptor on its first byte.
+    /// Sends a message with descriptors on its first byte.
     pub async fn send_with<M: Message>(
         &mut self,
         limit: Duration,
         message: &M,
-        descriptor: BorrowedFd<'_>,
+        riders: &[BorrowedFd<'_>],
     ) -> Result<(), WireError> {
         let frame = message.frame();
         let sending = async {
-            let sent = self
-                .stream
-                .async_io(Interest::WRITABLE, || {
-                    let fds = [descriptor.as_raw_fd()];
-                    let rights = [ControlMessage::ScmRights(&fds)];
-                    let parts = [IoSlice::new(&frame)];
-                    let flags = MsgFlags::MSG_NOSIGNAL;
-                    Ok(sendmsg::<()>(self.stream.as_raw_fd(), &parts, &rights, flags, None)?)
-                })
-                .await?;
+            let send = || self.send_riders(&frame, riders, MsgFlags::empty());
+            let sent = self.stream.async_io(Interest::WRITABLE, send).await?;
             self.stream.write_all(&frame[sent..]).await
         };
         timeout(limit, sending).await.map_err(|_| WireError::Silent)??;
@@ -207,7 +226,7 @@ mod tests {
         run(async {
             let (mut ours, theirs) = pair();
             let memory = crate::sys::memory::sealed_file(c"test", b"content").unwrap();
-            ours.send_with(LIMIT, &KnownReply { known: true }, memory.as_fd()).await.unwrap();
+            ours.send_with(LIMIT, &KnownReply { known: true }, &[memory.as_fd()]).await.unwrap();
             theirs.readable().await.unwrap();
             let mut frame = [0; 64];
             let mut parts = [std::io::IoSliceMut::new(&mut frame)];

@@ -335,6 +335,11 @@ impl Household {
             .min()
     }
 
+    /// Ends what the next version of the daemon starts for itself.
+    pub fn drop_templates(&mut self) {
+        self.pools.values_mut().for_each(Pool::drop_template);
+    }
+
     /// Is some script worth a look every second?
     pub fn awaits_scripts(&self) -> bool {
         self.pools.values().any(|pool| pool.roster().awaits_scripts())

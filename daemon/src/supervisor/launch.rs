@@ -1,9 +1,10 @@
 //! From a plan to a running process: the worker's socket, the descriptors it is handed, and the
-//! spawn of `wsgid-launch`. Every step has its own error, so that one line in the log names it.
+//! spawn of `wsgid-launch`, or the order to a template to fork. Every step has its own error, so that one line in the log names it.
 
 use super::interpreter::{self, NoInterpreter};
 use super::plan::{self, Place};
 use super::process::Process;
+use super::template::{Parentage, Template};
 use crate::configuration::Group;
 use crate::installation::{Installation, Missing};
 use crate::sockets::wire::Conversation;
@@ -80,17 +81,53 @@ pub struct Premises {
     pub descriptors: Limit,
 }
 
+/// Where a worker's process comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// It is there: first the launcher, then Python; or an earlier daemon's.
+    Running(Process),
+    /// A template has been asked for it, and it will say which process it is.
+    Template(Parentage),
+}
+
 /// A process that is on its way to being a worker.
 #[derive(Debug)]
 pub struct Launched {
-    /// The process: first the launcher, then Python.
-    pub process: Process,
+    /// The process.
+    pub source: Source,
     /// The daemon's end of the control socket.
     pub control: Conversation,
     /// What it prints.
     pub output: pipe::Receiver,
     /// What it shows of itself: a [`wsgid_proto::pulse::Pulse`].
     pub pulse: SharedWords,
+}
+
+/// A process that is on its way to being a template.
+#[derive(Debug)]
+pub struct LaunchedTemplate {
+    /// The process.
+    pub process: tokio::process::Child,
+    /// The daemon's end of the control socket.
+    pub control: Conversation,
+    /// What it prints.
+    pub output: pipe::Receiver,
+}
+
+/// What a worker has for itself alone: both ends of everything.
+struct Equipment {
+    plan: OwnedFd,
+    control: OwnedFd,
+    listener: OwnedFd,
+    output: OwnedFd,
+    ours: (Conversation, pipe::Receiver, SharedWords),
+}
+
+impl Equipment {
+    fn launched(ours: (Conversation, pipe::Receiver, SharedWords), source: Source) -> Launched {
+        let (control, output, pulse) = ours;
+        Launched { source, control, output, pulse }
+    }
 }
 
 impl Premises {
@@ -107,6 +144,80 @@ impl Premises {
         board: BorrowedFd<'_>,
         scores: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
+        let plan = self.worker_plan(group, place, scores.is_some());
+        let Equipment { plan, control, listener, output, ours } = self.equip(group, place, &plan)?;
+        let pulse = ours.2.file().try_clone_to_owned()?;
+        let own = [(plan, WORKER_PLAN_FD), (control, CONTROL_FD), (listener, LISTEN_FD), (pulse, PULSE_FD)];
+        let spawned = self.spawn(group, own.into(), board, scores, output);
+        if spawned.is_err() {
+            let _ = fs::remove_file(self.socket_of(place.pool, place.serial));
+        }
+        Ok(Equipment::launched(ours, Source::Running(Process::Child(spawned?))))
+    }
+
+    /// Starts a template for workers of this place, whichever slot they will have.
+    pub fn launch_template(
+        &self,
+        group: &Group,
+        place: Place<'_>,
+        board: BorrowedFd<'_>,
+        scores: Option<OwnedFd>,
+    ) -> Result<LaunchedTemplate, LaunchError> {
+        let plan = WorkerPlan { template: true, ..self.worker_plan(group, place, scores.is_some()) };
+        let plan = plan_file(c"wsgid-worker-plan", &plan)?;
+        let (control, theirs) = control_pair()?;
+        let (output, write_end) = output_pipe()?;
+        let own = vec![(plan, WORKER_PLAN_FD), (theirs, CONTROL_FD)];
+        let process = self.spawn(group, own, board, scores, write_end)?;
+        Ok(LaunchedTemplate { process, control, output })
+    }
+
+    /// Has a template fork a worker.
+    pub fn fork(
+        &self,
+        group: &Group,
+        place: Place<'_>,
+        template: &Template,
+    ) -> Result<Launched, LaunchError> {
+        let plan = self.worker_plan(group, place, group.options.server_metrics);
+        let Equipment { plan, control, listener, output, ours } = self.equip(group, place, &plan)?;
+        ours.0.ask_for_credentials()?;
+        let pulse = ours.2.file().try_clone_to_owned()?;
+        template.fork([plan, control, listener, pulse, output]);
+        Ok(Equipment::launched(ours, Source::Template(template.parentage(group.identity.uid))))
+    }
+
+    fn worker_plan(&self, group: &Group, place: Place<'_>, server_metrics: bool) -> WorkerPlan {
+        WorkerPlan {
+            server_metrics,
+            attach: if self.watch || group.options.chroot.is_some() {
+                Bytes::new()
+            } else {
+                Bytes::copy_from_slice(self.attach.as_os_str().as_bytes())
+            },
+            ..plan::worker_plan(group, place, self.watch)
+        }
+    }
+
+    fn equip(&self, group: &Group, place: Place<'_>, plan: &WorkerPlan) -> Result<Equipment, LaunchError> {
+        let plan = plan_file(c"wsgid-worker-plan", plan)?;
+        let (conversation, control) = control_pair()?;
+        let (lines, output) = output_pipe()?;
+        let pulse = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
+        let path = self.socket_of(place.pool, place.serial);
+        let listener = self.listen(group, &path).map_err(|error| LaunchError::Socket { path, error })?;
+        Ok(Equipment { plan, control, listener, output, ours: (conversation, lines, pulse) })
+    }
+
+    /// Starts the launcher, which becomes the group's Python.
+    fn spawn(
+        &self,
+        group: &Group,
+        mut placed: Vec<(OwnedFd, i32)>,
+        board: BorrowedFd<'_>,
+        scores: Option<OwnedFd>,
+        output: OwnedFd,
+    ) -> Result<tokio::process::Child, LaunchError> {
         // A relative one begins where the daemon stands, as in mod_wsgi.
         let home =
             group.options.python_home.as_ref().map(|home| Path::new("/").join(OsStr::from_bytes(home)));
@@ -115,44 +226,17 @@ impl Premises {
             executable(group, path)
         })?;
         let launcher = self.installation.launcher()?;
-        let extension = self.extension()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);
-        let launch_plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
-        let worker_plan = WorkerPlan {
-            server_metrics: scores.is_some(),
-            attach: if self.watch || group.options.chroot.is_some() {
-                Bytes::new()
-            } else {
-                Bytes::copy_from_slice(self.attach.as_os_str().as_bytes())
-            },
-            ..plan::worker_plan(group, place, self.watch)
-        };
-        let worker_plan = plan_file(c"wsgid-worker-plan", &worker_plan)?;
-        let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-        let (output, write_end) = output_pipe()?;
-        let board = board.try_clone_to_owned()?;
-        let pulse = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
-        let path = self.socket_of(place.pool, place.serial);
-        let listener =
-            self.listen(group, &path).map_err(|error| LaunchError::Socket { path: path.clone(), error })?;
-        let mut placed = vec![
-            (launch_plan, PLAN_FD),
-            (pair.1, CONTROL_FD),
-            (listener, LISTEN_FD),
-            (board, BOARD_FD),
-            (worker_plan, WORKER_PLAN_FD),
-            (extension, EXTENSION_FD),
-            (pulse.file().try_clone_to_owned()?, PULSE_FD),
-        ];
+        let plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
+        placed.push((plan, PLAN_FD));
+        placed.push((self.extension()?, EXTENSION_FD));
+        placed.push((board.try_clone_to_owned()?, BOARD_FD));
         placed.extend(scores.map(|scores| (scores, SCORES_FD)));
-        let launched = spawn(&launcher, placed, self.descriptors, write_end).and_then(|child| {
-            let control = Conversation::new(control_end(pair.0)?);
-            Ok(Launched { process: Process::Child(child), control, output, pulse })
-        });
-        if launched.is_err() {
-            let _ = fs::remove_file(&path);
-        }
-        launched
+        let mut command = Command::new(&launcher);
+        command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        descriptors::place(&mut command, placed, self.descriptors)?;
+        let spawned = tokio::process::Command::from(command).spawn();
+        spawned.map_err(|error| LaunchError::Spawn { path: launcher, error })
     }
 
     fn extension(&self) -> Result<OwnedFd, LaunchError> {
@@ -196,23 +280,12 @@ fn plan_file<M: Message>(name: &CStr, plan: &M) -> Result<OwnedFd, LaunchError> 
     Ok(memory::sealed_file(name, &plan.frame())?)
 }
 
-fn spawn(
-    launcher: &Path,
-    placed: Vec<(OwnedFd, i32)>,
-    limit: Limit,
-    output: OwnedFd,
-) -> Result<tokio::process::Child, LaunchError> {
-    let mut command = Command::new(launcher);
-    command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    descriptors::place(&mut command, placed, limit)?;
-    let spawned = tokio::process::Command::from(command).spawn();
-    spawned.map_err(|error| LaunchError::Spawn { path: launcher.into(), error })
-}
-
-fn control_end(end: OwnedFd) -> io::Result<UnixStream> {
-    let stream = std::os::unix::net::UnixStream::from(end);
+/// A control socket: our end, and the worker's.
+fn control_pair() -> Result<(Conversation, OwnedFd), LaunchError> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let stream = std::os::unix::net::UnixStream::from(ours);
     stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream)
+    Ok((Conversation::new(UnixStream::from_std(stream)?), theirs))
 }
 
 /// A pipe for what a worker prints: our end, and its.

@@ -8,6 +8,7 @@
 //! * [`difference`]: what a new configuration changes
 //! * [`plan`], [`interpreter`], [`launch`]: how a worker comes to be
 //! * [`worker`], [`output`]: one worker, seen from here
+//! * [`template`]: whom a pool's workers may be forked off
 //! * [`board`], [`pool`]: one pool at work
 //! * [`household`]: every pool of every httpd instance
 //! * [`errands`]: what the sockets ask of it
@@ -25,6 +26,7 @@ pub mod pool;
 pub mod process;
 pub mod roster;
 pub mod scores;
+pub mod template;
 pub mod vigil;
 pub mod worker;
 

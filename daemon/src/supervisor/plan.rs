@@ -148,7 +148,8 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         receive_buffer: options.receive_buffer_size,
         reload_at_once: options.reload_at_once,
         reload_on: options.reload_on.clone(),
-        attach: Bytes::new(), // the premises know
+        attach: Bytes::new(), // the premises know, here and below
+        template: false,
         server: (*group.server).clone(),
     }
 }

@@ -2,14 +2,16 @@
 
 mod adoption;
 mod status;
+mod templates;
 mod watch;
 
 use self::watch::Watch;
 use super::board::PoolBoard;
-use super::launch::Premises;
+use super::launch::{LaunchError, Launched, Premises};
 use super::plan::Place;
 use super::roster::{Action, Roster, Stage, Stamps, Terms};
 use super::scores::Scores;
+use super::template::Template;
 use super::vigil::Rules;
 use super::worker::{self, Hand, Name, News, Order, Report};
 use crate::configuration::Group;
@@ -67,6 +69,7 @@ pub struct Pool {
     board: PoolBoard,
     roster: Roster,
     hands: HashMap<u32, Hand>,
+    template: Option<Template>,
     fates: VecDeque<(u32, String)>,
     /// Why workers were told to end.
     reasons: HashMap<u32, Reason>,
@@ -115,6 +118,7 @@ impl Pool {
             waits_for: Vec::new(),
             watch,
             hands: HashMap::new(),
+            template: None,
             fates: VecDeque::new(),
             reasons: HashMap::new(),
             surroundings,
@@ -221,6 +225,10 @@ impl Pool {
     /// A worker has reported. `rival`: see [`Roster::ready`].
     pub fn hear(&mut self, serial: u32, news: News, rival: bool, now: Instant) {
         let actions = match news {
+            News::Born { pid } => {
+                self.introduce(serial, pid);
+                Vec::new()
+            }
             News::Ready { loaded } => {
                 tracing::info!(group = %self.group.title(), pid = self.pid(serial), loaded, "worker is ready");
                 self.roster.ready(serial, loaded, rival, now)
@@ -331,20 +339,16 @@ impl Pool {
 
     fn start(&mut self, serial: u32, slot: u32, now: Instant) -> Vec<Action> {
         self.roster.starts_with(self.stamps());
-        let Self { id, key, scripts, surroundings, .. } = &*self;
-        let place = Place { pool: *id, application_group: &key.application_group, scripts, slot, serial };
-        let threads = self.group.options.threads;
-        self.board.place(slot, serial, threads, 0); // before the worker can look
-        match surroundings.premises.launch(&self.group, place, self.board.file(), self.scores()) {
+        self.board.place(slot, serial, self.group.options.threads, 0); // before the worker can look
+        match self.launch(serial, slot) {
             Ok(launched) => {
-                let name = Name { pool: *id, serial, group: self.group.title().into() };
-                let hand = worker::attend(name, launched, surroundings.reports.clone());
-                let (uid, gid) = (self.group.identity.uid, self.group.identity.gid);
-                let application = &self.key.application_group;
-                tracing::info!(group = %self.group.title(), pid = hand.pid, application, uid, gid, threads, "starting worker");
-                self.board.place(slot, serial, threads, hand.pid);
-                self.write_down(serial, slot, hand.pid);
+                let name = Name { pool: self.id, serial, group: self.group.title().into() };
+                let hand = worker::attend(name, launched, self.surroundings.reports.clone());
+                let pid = hand.pid;
                 self.hands.insert(serial, hand);
+                if pid != 0 {
+                    self.introduce(serial, pid);
+                }
                 Vec::new()
             }
             Err(error) => {
@@ -352,6 +356,38 @@ impl Pool {
                 self.roster.not_launched(serial, error.to_string(), now)
             }
         }
+    }
+
+    fn launch(&mut self, serial: u32, slot: u32) -> Result<Launched, LaunchError> {
+        if self.has_template() {
+            self.renew_template()?;
+        }
+        let (premises, place) = (&self.surroundings.premises, self.place(serial, slot));
+        match &self.template {
+            Some(template) => premises.fork(&self.group, place, template),
+            None => premises.launch(&self.group, place, self.board.file(), self.scores()),
+        }
+    }
+
+    fn place(&self, serial: u32, slot: u32) -> Place<'_> {
+        let (application_group, scripts) = (self.key.application_group.as_str(), &self.scripts[..]);
+        Place { pool: self.id, application_group, scripts, slot, serial }
+    }
+
+    /// A worker's process is known.
+    fn introduce(&mut self, serial: u32, pid: u32) {
+        let member = self.roster.members().find(|(other, ..)| *other == serial);
+        let (Some((_, slot, stage)), Some(hand)) = (member, self.hands.get_mut(&serial)) else { return };
+        hand.pid = pid;
+        let threads = self.group.options.threads;
+        let (uid, gid) = (self.group.identity.uid, self.group.identity.gid);
+        let application = &self.key.application_group;
+        let template = self.template.as_ref().map(Template::pid);
+        tracing::info!(group = %self.group.title(), pid, application, uid, gid, threads, template, "starting worker");
+        if matches!(stage, Stage::Starting { .. }) {
+            self.board.place(slot, serial, threads, pid);
+        }
+        self.write_down(serial, slot, pid);
     }
 
     fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {

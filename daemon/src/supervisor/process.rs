@@ -1,36 +1,82 @@
-//! A worker's process: one that this daemon has started, or one that an earlier daemon has left, which is no child
-//! of ours unless this is the same process with a new program.
+//! A worker's process: one that this daemon has started; one that a template has forked; or one that an earlier
+//! daemon has left, which is no child of ours unless this is the same process with a new program.
 
 use crate::sys::process;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::process::Child;
+use tokio::sync::watch;
 
 /// See the module.
 #[derive(Debug)]
 pub enum Process {
     /// Ours.
     Child(Child),
-    /// Of an earlier daemon; the descriptor is readable once it has ended.
+    /// Of an earlier daemon, or forked by a template; the descriptor is readable once it has ended.
     Adopted {
         /// Its number.
         pid: u32,
         /// What can't become another process.
         descriptor: AsyncFd<OwnedFd>,
+        /// What its template says about its end.
+        ends: Option<Ends>,
     },
 }
 
+/// What a template, or whoever waits for it, knows of ends.
+#[derive(Debug, Default)]
+pub struct Obituaries {
+    /// How its workers have ended, by their numbers: the last few, the latest first.
+    pub workers: VecDeque<(u32, i32)>,
+    /// How it has ended itself.
+    pub template: Option<String>,
+}
+
+impl Obituaries {
+    fn status_of(&self, pid: u32) -> Option<ExitStatus> {
+        let of_it = self.workers.iter().find(|(other, _)| *other == pid);
+        of_it.map(|(_, status)| ExitStatus::from_raw(*status))
+    }
+}
+
+/// Where those are read.
+pub type Ends = watch::Receiver<Obituaries>;
+
+/// A template that lives says at once how its worker has ended, and its own end is noticed at once.
+pub const OBITUARY: Duration = Duration::from_millis(200);
+
 impl Process {
-    /// The process of that number, which lives.
-    pub fn adopt(pid: u32) -> io::Result<Self> {
-        let descriptor = process::pidfd(pid)?;
-        Ok(Self::Adopted { pid, descriptor })
+    /// The process of that number, which started then.
+    pub fn adopt(pid: u32, start: u64) -> io::Result<Self> {
+        let adopted = Self::Adopted { pid, descriptor: process::pidfd(pid)?, ends: None };
+        // After the descriptor is there: the number can't have become another process's since.
+        match process::start_time(pid)? == start {
+            true => Ok(adopted),
+            false => Err(io::Error::other("it is another process by now")),
+        }
+    }
+
+    /// A child of the program that this process ran before, whose number is its own until it is waited for.
+    pub fn inherited(pid: u32) -> io::Result<Self> {
+        Ok(Self::Adopted { pid, descriptor: process::pidfd(pid)?, ends: None })
+    }
+
+    /// The process of that number, which this template has forked.
+    pub fn forked(pid: u32, template: u32, ends: Ends) -> io::Result<Self> {
+        let forked = Self::Adopted { pid, descriptor: process::pidfd(pid)?, ends: Some(ends) };
+        // As above. A template that has ended has no children.
+        match process::parent(pid)? == template {
+            true => Ok(forked),
+            false => Err(io::Error::other("it is not the template's child")),
+        }
     }
 
     /// Its number; 0 once a child has been waited for.
@@ -48,10 +94,16 @@ impl Process {
                 Ok(status) => in_words(status),
                 Err(error) => format!("can't be waited for: {error}"),
             },
-            Self::Adopted { descriptor, .. } => match descriptor.readable().await {
-                Ok(_) => end_of(descriptor.get_ref()),
-                Err(error) => format!("can't be waited for: {error}"),
-            },
+            Self::Adopted { pid, descriptor, ends } => {
+                if let Err(error) = descriptor.readable().await {
+                    return format!("can't be waited for: {error}");
+                }
+                let told = match ends {
+                    Some(ends) => told(ends, *pid).await,
+                    None => None,
+                };
+                told.map_or_else(|| end_of(descriptor.get_ref()), in_words)
+            }
         }
     }
 
@@ -69,16 +121,26 @@ impl Process {
         }
     }
 
-    /// Ends it the hard way, and where it is a child, the process group that it leads.
+    /// Ends it the hard way, and the process group that it leads; of one that is no child, where the kernel can.
     pub fn kill_group(&mut self) {
-        // Only of a child, whose number is nobody else's until it has been waited for.
-        if let (Self::Child(child), Ok(pid @ 1..)) = (&*self, i32::try_from(self.pid())) {
-            if child.id().is_some() {
-                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL); // none before the launcher's first step
+        match self {
+            Self::Child(child) => {
+                // Its number is nobody else's until it has been waited for.
+                let pid = child.id().and_then(|id| i32::try_from(id).ok());
+                let _ = pid.map(|pid| killpg(Pid::from_raw(pid), Signal::SIGKILL)); // none before the launcher's first step
+            }
+            Self::Adopted { descriptor, .. } => {
+                let _ = process::signal_group(descriptor.get_ref().as_fd(), Signal::SIGKILL as i32);
             }
         }
         self.signal(Signal::SIGKILL);
     }
+}
+
+async fn told(ends: &mut Ends, pid: u32) -> Option<ExitStatus> {
+    let told = ends.wait_for(|ends| ends.status_of(pid).is_some());
+    let ends = tokio::time::timeout(OBITUARY, told).await.ok()?.ok()?;
+    ends.status_of(pid)
 }
 
 /// Only a parent is told how a process ended.
@@ -88,7 +150,7 @@ fn end_of(descriptor: &OwnedFd) -> String {
         Ok(WaitStatus::Signaled(_, signal, core)) => {
             in_words(ExitStatus::from_raw(signal as i32 | if core { 0x80 } else { 0 }))
         }
-        _ => "has ended; how, only the daemon that started it would know".into(),
+        _ => "has ended; how, only the process that started it would know".into(),
     }
 }
 

@@ -4,9 +4,10 @@
 //! Since the task alone reaps the process, or has a descriptor for it where it is no child, a signal it sends can't
 //! hit a stranger with the same number.
 
-use super::launch::Launched;
+use super::launch::{Launched, Source};
 use super::output::Lines;
 use super::process::Process;
+use super::template::Parentage;
 use crate::log::WORKER;
 use crate::sockets::wire::{Conversation, WireError};
 use crate::sys::memory::SharedWords;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
-use wsgid_proto::launch::{Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
+use wsgid_proto::launch::{Attached, Born, Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
 use wsgid_proto::pulse::Busy;
 use wsgid_proto::response::Level;
 
@@ -45,6 +46,8 @@ pub enum Order {
 /// What a worker has to say, or what became of it.
 #[derive(Debug)]
 pub enum News {
+    /// It has been forked, and is this process.
+    Born { pid: u32 },
     /// See [`Ready`].
     Ready { loaded: bool },
     /// See [`ReloadWanted`].
@@ -69,7 +72,7 @@ pub struct Report {
 /// How to reach a worker.
 #[derive(Debug)]
 pub struct Hand {
-    /// Its process.
+    /// Its process; 0 as long as a template has not forked it.
     pub pid: u32,
     /// What it shows of itself: a [`wsgid_proto::pulse::Pulse`].
     pub pulse: SharedWords,
@@ -105,13 +108,67 @@ struct Worker {
 
 /// Starts the task.
 pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> Hand {
-    let (orders, inbox) = mpsc::unbounded_channel();
-    let Launched { process, control, output, pulse } = launched;
-    let pid = process.pid();
-    let output = Lines::new(output, name.group.clone(), pid);
-    let worker = Worker { output, control: Some(control), process, name, pid, reports };
-    tokio::spawn(worker.live(inbox));
+    let (orders, mut inbox) = mpsc::unbounded_channel();
+    let Launched { source, control, output, pulse } = launched;
+    let pid = match &source {
+        Source::Running(process) => process.pid(),
+        Source::Template(_) => 0,
+    };
+    tokio::spawn(async move {
+        let (process, control) = match source {
+            Source::Running(process) => (process, control),
+            Source::Template(parentage) => match be_born(parentage, control, &mut inbox).await {
+                Ok(born) => {
+                    report(&name, &reports, News::Born { pid: born.0.pid() }).await;
+                    born
+                }
+                Err(how) => {
+                    return report(&name, &reports, News::Exited { how, last_line: String::new() }).await;
+                }
+            },
+        };
+        let pid = process.pid();
+        let output = Lines::new(output, name.group.clone(), pid);
+        Worker { output, control: Some(control), process, name, pid, reports }.live(inbox).await;
+    });
     Hand { pid, pulse, orders }
+}
+
+/// Waits until the worker says which process it is, unless it is told to end before that: it does so when its
+/// control socket closes.
+async fn be_born(
+    parentage: Parentage,
+    mut control: Conversation,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> Result<(Process, Conversation), String> {
+    let first = loop {
+        tokio::select! {
+            first = control.first_from::<Born>() => break first,
+            Some(order) = orders.recv() => {
+                if matches!(order, Order::Retire(..) | Order::Terminate | Order::Kill) {
+                    return Err("was called off before its template had forked it".into());
+                }
+            }
+        }
+    };
+    let (Born {}, sender) = match first {
+        Ok(Some(first)) => first,
+        Ok(None) => return Err(parentage.excuse().await),
+        Err(error) => return Err(format!("was not forked by its template: {error}")),
+    };
+    let born = parentage.acknowledge(sender).and_then(|process| {
+        control.try_send(&Attached {})?;
+        Ok(process)
+    });
+    match born {
+        Ok(process) => Ok((process, control)),
+        Err(error) => Err(format!("is not the process that it should be: {error}")),
+    }
+}
+
+async fn report(name: &Name, reports: &mpsc::Sender<Report>, news: News) {
+    let report = Report { pool: name.pool, serial: name.serial, news };
+    let _ = reports.send(report).await; // fails only when the supervisor has ended
 }
 
 impl Worker {
@@ -213,8 +270,7 @@ impl Worker {
     }
 
     async fn report(&self, news: News) {
-        let report = Report { pool: self.name.pool, serial: self.name.serial, news };
-        let _ = self.reports.send(report).await; // fails only when the supervisor has ended
+        report(&self.name, &self.reports, news).await;
     }
 }
 

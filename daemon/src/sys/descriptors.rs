@@ -6,7 +6,7 @@
 //! start, and never lets them go.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -102,6 +102,23 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, 
         }
     }
     Ok((message.bytes, descriptors))
+}
+
+/// One receive, without waiting, from a socket with SO_PASSCRED: how many bytes, and who has sent them.
+pub fn receive_from(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<UnixCredentials>)> {
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    // Room for nothing else: descriptors of a stranger are closed by the kernel.
+    let mut room = nix::cmsg_space!(UnixCredentials);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut room), flags)?;
+    let sender = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmCredentials(sender) => Some(sender),
+        _ => None,
+    });
+    Ok((message.bytes, sender))
 }
 
 /// Lets every descriptor from `first` on go away at the next exec, whoever left it open.

@@ -43,16 +43,33 @@ pub fn bury_children() {
     ) {}
 }
 
-/// When a process started, in clock ticks since the system did: field 22 of proc_pid_stat(5).
+/// When a process started, in clock ticks since the system did. An error if it has ended.
 pub fn start_time(pid: u32) -> io::Result<u64> {
+    stat(pid, 22)
+}
+
+/// The parent of a process. An error if it has ended.
+pub fn parent(pid: u32) -> io::Result<u32> {
+    let parent = stat(pid, 4)?;
+    u32::try_from(parent).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// A field of proc_pid_stat(5), counted as there, of a process that lives.
+fn stat(pid: u32, field: usize) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; the third field stands behind the last of them.
-    let fields = text.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let field = fields.clone().nth(19).and_then(|field| field.parse().ok());
-    match fields.clone().next() {
-        Some("Z" | "X") | None => Err(io::ErrorKind::NotFound.into()),
-        Some(_) => field.ok_or_else(|| io::ErrorKind::InvalidData.into()),
+    let mut fields = text.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    if matches!(fields.next(), Some("Z" | "X") | None) {
+        return Err(io::ErrorKind::NotFound.into());
     }
+    let found = fields.nth(field.saturating_sub(4)).and_then(|field| field.parse().ok());
+    found.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The children of this thread: of the whole process where it has no other.
+pub fn children() -> Vec<u32> {
+    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// A descriptor for a process that need not be a child of ours; readable once it has ended.
@@ -70,9 +87,20 @@ pub fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
 
 /// Sends a signal to the very process behind a descriptor.
 pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    send_signal(pidfd, signal, 0)
+}
+
+/// Sends one to the process group that it leads, if the kernel is new enough (6.9) to be asked so.
+pub fn signal_group(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+    send_signal(pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+fn send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: integers, and no pointer to anything.
-    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, flags) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -114,6 +142,17 @@ pub fn end_with_parent(command: &mut Command) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_process_is_its_parents_child() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert_eq!(super::parent(child.id()).unwrap(), std::process::id());
+        assert!(super::children().contains(&child.id()));
+        assert!(super::start_time(child.id()).unwrap() >= super::start_time(std::process::id()).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(super::parent(child.id()).is_err());
+    }
+
     #[test]
     fn random_numbers_differ() {
         assert_ne!(super::random().unwrap(), super::random().unwrap());

@@ -76,12 +76,12 @@ fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
     sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
     let mut input = BytesMut::new();
     let output = loop {
-        let (got, rider) = sys::receive_with(stream.as_fd(), &mut input, frame::HEADER + 64)?;
+        let (got, mut riders) = sys::receive_with(stream.as_fd(), &mut input, frame::HEADER + 64)?;
         if got == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         match frame::take(&mut input).map_err(io::Error::other)? {
-            Some(frame) if frame.kind == Kind::Attached => break rider,
+            Some(frame) if frame.kind == Kind::Attached => break riders.pop(),
             Some(frame) => return Retire::from_frame(frame).map(Attempt::Refused).map_err(io::Error::other),
             None => {}
         }

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! life      take over, get ready, wait for the end, drain       outfit, control, signals, worker, python/*.py
-//! service   the same for a worker without request threads
+//! template  imports for workers that are copies of it         life, outfit
+//! service   the same as life for a worker without request threads
 //! serve     a request thread: wait, serve, settle               kept, connection
 //! request   a head becomes a call and an ending                 scripts, environ, start, respond
 //! hooks     or a question to a script, and its verdict          scripts, lookup
@@ -55,6 +56,7 @@ mod stdio;
 mod sys;
 mod talk;
 mod tally;
+mod template;
 mod watch;
 mod watched;
 mod wear;

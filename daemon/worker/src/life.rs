@@ -1,14 +1,16 @@
-//! The worker's life as its main thread sees it: take over, get ready, wait for the word to end, let
-//! the requests end, end.
+//! The worker's life as its main thread sees it: take over, or be forked off a template; get ready, wait for the
+//! word to end, let the requests end, end.
 //!
 //! From the word on a deadline runs that nothing can stop: a thread without Python ends the process,
 //! whatever Python does.
 
 use crate::attach::{self, Attempt};
 use crate::control::Word;
+use crate::outfit::{self, Outfit, Role};
+use crate::scripts::Scripts;
 use crate::signals::Signals;
 use crate::worker::{self, Worker};
-use crate::{journal, outfit, python, request, service, sys, watch};
+use crate::{journal, python, request, service, sys, template, watch};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read};
@@ -16,45 +18,118 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
-use wsgid_proto::launch::{Reason, Retire};
+use wsgid_proto::launch::{Reason, Retire, WorkerPlan};
 
 /// How often a draining worker looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
 /// Even after the time for requests is up, what has arrived gets so long to be taken notice of.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// A worker that is about to serve.
+pub(crate) struct Newborn {
+    pub(crate) worker: &'static Worker,
+    pub(crate) wakeup: Wakeup,
+    /// Every script of the plan was imported.
+    pub(crate) loaded: bool,
+}
+
+/// The pipe through which signals wake the main thread.
+pub(crate) struct Wakeup {
+    ear: OwnedFd,
+    mouth: OwnedFd,
+}
+
+impl Wakeup {
+    /// A new one, to which Python has to be told to write.
+    pub(crate) fn new() -> nix::Result<Self> {
+        let (ear, mouth) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok(Self { ear, mouth })
+    }
+
+    /// Where Python writes.
+    pub(crate) fn mouth(&self) -> i32 {
+        self.mouth.as_raw_fd()
+    }
+
+    /// The signals that have come.
+    pub(crate) fn numbers(&self) -> Vec<i32> {
+        let mut numbers = [0; 64];
+        let got = read(&self.ear, &mut numbers).unwrap_or(0);
+        numbers[..got].iter().map(|number| i32::from(*number)).collect()
+    }
+}
+
+impl AsFd for Wakeup {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.ear.as_fd()
+    }
+}
+
+/// That a process can't begin, as an exception.
+pub(crate) fn stillborn(why: &dyn std::fmt::Display) -> PyErr {
+    PyRuntimeError::new_err(format!("the worker cannot begin: {why}"))
+}
+
 /// The whole life; returns only if it could not begin.
 #[pyfunction]
 pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
-    let fault = |e: &dyn std::fmt::Display| PyRuntimeError::new_err(format!("the worker cannot begin: {e}"));
-    let outfit = outfit::take_over().map_err(|e| fault(&e))?;
-    let (wakeup, wakeup_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|e| fault(&e))?;
-    let worker = Worker::install(outfit).map_err(|e| fault(&e))?;
-    if !worker.plan.display_name.is_empty() {
-        if let Err(error) = sys::set_command_line(&worker.plan.display_name) {
-            journal::note(&format!("display-name has no effect: {error}"));
+    let newborn = match outfit::take_over().map_err(|e| stillborn(&e))? {
+        Role::Template(outfit) => template::live(py, outfit)?,
+        Role::Worker(outfit) => {
+            let (worker, wakeup) = begin(py, outfit)?;
+            if worker.plan.threads == 0 {
+                return service::run(py, worker);
+            }
+            let loaded = preload(py, &worker.plan, &worker.scripts)?;
+            Newborn { worker, wakeup, loaded }
         }
-    }
-    let runtime = python::runtime(py)?;
-    let wrapper = python::files(py)?.getattr("FileWrapper")?;
-    runtime.call_method1("prepare", (plan(py, worker, &wakeup_end)?, wrapper))?;
-    if worker.plan.threads == 0 {
-        return service::run(py, worker);
-    }
-    let loaded = preload(py, worker)?;
+    };
     if worker::forked() {
         // A script forked and its child came back from it.
         sys::leave(0);
     }
+    serve(py, newborn)
+}
+
+fn begin(py: Python<'_>, outfit: Outfit) -> PyResult<(&'static Worker, Wakeup)> {
+    let scripts = Scripts::beside(&outfit.plan.reload_on);
+    let worker = Worker::install(outfit, scripts).map_err(|e| stillborn(&e))?;
+    let wakeup = prepare(py, &worker.plan)?;
+    Ok((worker, wakeup))
+}
+
+/// Makes Python ready for the first line of the application.
+pub(crate) fn prepare(py: Python<'_>, plan: &WorkerPlan) -> PyResult<Wakeup> {
+    show_name(plan);
+    let wakeup = Wakeup::new().map_err(|e| stillborn(&io::Error::from(e)))?;
+    let wrapper = python::files(py)?.getattr("FileWrapper")?;
+    python::runtime(py)?.call_method1("prepare", (for_python(py, plan, &wakeup)?, wrapper))?;
+    Ok(wakeup)
+}
+
+/// What ps(1) shows.
+pub(crate) fn show_name(plan: &WorkerPlan) {
+    if plan.display_name.is_empty() {
+        return;
+    }
+    if let Err(error) = sys::set_command_line(&plan.display_name) {
+        journal::note(&format!("display-name has no effect: {error}"));
+    }
+}
+
+/// From the first request thread to the end.
+fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
+    let Newborn { worker, wakeup, loaded } = newborn;
     let plan = &worker.plan;
-    runtime.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
+    python::runtime(py)?.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {
         worker.control.ready(loaded);
-        if worker.plan.beat_milliseconds > 0 {
-            worker.watched.beat(Duration::from_millis(worker.plan.beat_milliseconds));
+        if plan.beat_milliseconds > 0 {
+            worker.watched.beat(Duration::from_millis(plan.beat_milliseconds));
         }
         let mut signals = Signals::default();
         let retire = Wait { worker, wakeup, loaded, orphaned: false }.for_the_end(&mut signals);
@@ -74,8 +149,7 @@ pub(crate) fn finish(py: Python<'_>, end: Instant) -> PyResult<()> {
 }
 
 /// The parts of the plan that Python needs.
-fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bound<'py, PyDict>> {
-    let plan = &worker.plan;
+fn for_python<'py>(py: Python<'py>, plan: &WorkerPlan, wakeup: &Wakeup) -> PyResult<Bound<'py, PyDict>> {
     let paths = PyList::new(py, plan.python_path.iter().map(|path| OsStr::from_bytes(path)))?;
     let dict = PyDict::new(py);
     dict.set_item("home", OsStr::from_bytes(&plan.home))?;
@@ -88,7 +162,7 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
     dict.set_item("restrict_stdin", plan.restrict_stdin)?;
     dict.set_item("restrict_stdout", plan.restrict_stdout)?;
     dict.set_item("restrict_signal", plan.restrict_signal)?;
-    dict.set_item("wakeup", wakeup.as_raw_fd())?;
+    dict.set_item("wakeup", wakeup.mouth())?;
     let server = &plan.server;
     let (description, mpm, built) = (&server.description, &server.mpm, &server.built);
     let server = (&server.version, description, mpm, built, server.processes, server.threads);
@@ -98,19 +172,19 @@ fn plan<'py>(py: Python<'py>, worker: &Worker, wakeup: &OwnedFd) -> PyResult<Bou
 
 /// Imports the scripts that the plan names. A failure is told, and does not keep the worker from the others
 /// and from serving: the next request tries again and has the traceback in its own log.
-fn preload(py: Python<'_>, worker: &Worker) -> PyResult<bool> {
+pub(crate) fn preload(py: Python<'_>, plan: &WorkerPlan, scripts: &Scripts) -> PyResult<bool> {
     let mut loaded = true;
-    for script in &worker.plan.preload {
-        loaded &= preload_one(py, worker, script)?;
+    for script in &plan.preload {
+        loaded &= preload_one(py, scripts, script)?;
     }
     Ok(loaded)
 }
 
-fn preload_one(py: Python<'_>, worker: &Worker, script: &[u8]) -> PyResult<bool> {
+fn preload_one(py: Python<'_>, scripts: &Scripts, script: &[u8]) -> PyResult<bool> {
     let load = python::scripts(py)?.getattr("load")?;
     let loaded = python::runtime(py)?.call_method1("preload", (load, OsStr::from_bytes(script)));
     // Found again under the names of Rust: the very first request is to notice a change on disk.
-    let Err(error) = loaded.and_then(|_| worker.scripts.load(py, script)) else { return Ok(true) };
+    let Err(error) = loaded.and_then(|_| scripts.load(py, script)) else { return Ok(true) };
     let path = String::from_utf8_lossy(script);
     request::describe(py, &error, &path)?
         .as_bytes()
@@ -128,7 +202,7 @@ fn end_of_itself(worker: &Worker) -> Retire {
 /// The main thread's wait, while others serve.
 struct Wait {
     worker: &'static Worker,
-    wakeup: OwnedFd,
+    wakeup: Wakeup,
     loaded: bool,
     /// The supervisor is gone, and another is looked for.
     orphaned: bool,
@@ -207,11 +281,9 @@ fn timeout(time: Duration) -> PollTimeout {
 
 /// Python's handler in C writes the number of every signal that has a handler. Is there one that ends the
 /// worker? Others ask for a successor, which the supervisor has to start first.
-fn heed(worker: &Worker, wakeup: &OwnedFd, signals: &mut Signals) -> bool {
-    let mut numbers = [0; 64];
-    let got = read(wakeup, &mut numbers).unwrap_or(0);
+fn heed(worker: &Worker, wakeup: &Wakeup, signals: &mut Signals) -> bool {
     let mut ends = false;
-    for number in numbers[..got].iter().map(|number| i32::from(*number)) {
+    for number in wakeup.numbers() {
         match number {
             libc::SIGTERM | libc::SIGINT => ends = true,
             libc::SIGUSR1 => worker.control.worn(Reason::Graceful),

@@ -1,5 +1,6 @@
-//! The only unsafe code of the worker: taking over inherited descriptors, mapping the board, a futex,
-//! reading into spare room, and Python's own codecs. Each function is a safe door to one call.
+//! The only unsafe code of the worker: descriptors that come across `exec` or ride on a message, shared memory, a
+//! futex, the memory of the command line, reading into spare room, children, and what of Python's own functions
+//! has no safe wrapper. Each function is a safe door to one call.
 
 use bytes::{BufMut, BytesMut};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -102,27 +103,27 @@ pub(crate) fn receive(
     Ok(got)
 }
 
-/// One receive as above, waited for, with the descriptor that may ride on it.
+/// One receive as above, waited for, with the descriptors that may ride on it.
 pub(crate) fn receive_with(
     socket: BorrowedFd<'_>,
     into: &mut BytesMut,
     room: usize,
-) -> io::Result<(usize, Option<OwnedFd>)> {
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut buffer = vec![0; room];
     let mut parts = [io::IoSliceMut::new(&mut buffer)];
     let mut space = nix::cmsg_space!([RawFd; 253]); // SCM_MAX_FD: none is left over
     let message =
         recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let mut rider = None;
+    let mut riders = Vec::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = control {
             // SAFETY: the kernel has just made them for this process, and nobody else knows them.
-            rider = numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }).next_back();
+            riders.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
         }
     }
     let got = message.bytes;
     into.extend_from_slice(&buffer[..got]);
-    Ok((got, rider))
+    Ok((got, riders))
 }
 
 /// Makes a number stand for another open file than before, at no time for none.
@@ -184,6 +185,25 @@ pub(crate) fn take_back_exception(_py: Python<'_>, ident: u64) {
 pub(crate) fn references(object: &Bound<'_, PyAny>) -> isize {
     // SAFETY: a live object, of which only the counter is read.
     unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+}
+
+/// A descriptor for a child that has not been waited for; readable once it has ended.
+pub(crate) fn pidfd(child: i32) -> io::Result<OwnedFd> {
+    // SAFETY: two integers; the answer is a new descriptor, or an error.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
+    match RawFd::try_from(number) {
+        // SAFETY: the kernel has just made it for us alone.
+        Ok(number @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes note of the end of a child, as wait(2) has it; `None` as long as it lives.
+pub(crate) fn wait_for(child: i32) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer, which is ours.
+    let ended = unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) };
+    (ended == child).then_some(status)
 }
 
 /// Closes a descriptor by number in a forked child, whose owner there must never use it again.

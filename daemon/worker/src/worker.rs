@@ -40,14 +40,14 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Makes the worker of this process; there can be only one.
-    pub(crate) fn install(outfit: Outfit) -> io::Result<&'static Worker> {
+    pub(crate) fn install(outfit: Outfit, scripts: Scripts) -> io::Result<&'static Worker> {
         let Outfit { plan, board, control, listener, scores, pulse, keepsakes } = outfit;
         let peers = [plan.web_uid, 0, nix::unistd::geteuid().as_raw()];
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
             control: Control::new(control),
             kept: Kept::new(listener, peers, [plan.send_buffer, plan.receive_buffer])?,
-            scripts: Scripts::beside(&plan.reload_on),
+            scripts,
             scores,
             wear: Wear::new(
                 plan.maximum_requests,

@@ -425,6 +425,9 @@ pub struct WorkerPlan {
     /// path of the socket for whoever has lost the daemon
     #[prost(bytes = "bytes", tag = "25")]
     pub attach: ::prost::bytes::Bytes,
+    /// imports, and is copied for each worker
+    #[prost(bool, tag = "31")]
+    pub template: bool,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }
@@ -477,6 +480,17 @@ pub struct Attach {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Attached {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fork {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Born {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Buried {
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    #[prost(int32, tag = "2")]
+    pub status: i32,
+}
 /// in a file, for the next daemon
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerRecord {
@@ -504,9 +518,6 @@ pub struct WorkerRecord {
     pub fingerprint: ::prost::bytes::Bytes,
     #[prost(uint32, tag = "11")]
     pub threads: u32,
-    /// of the board
-    #[prost(uint32, tag = "12")]
-    pub slots: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusQuery {}

@@ -13,8 +13,8 @@ use wsgid_proto::control::{
 use wsgid_proto::frame::Kind;
 use wsgid_proto::hook::{Answer, Ask, Hook, Verdict};
 use wsgid_proto::launch::{
-    Attach, Attached, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, WorkerRecord,
-    Worn,
+    Attach, Attached, Born, Buried, Fork, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire,
+    WorkerPlan, WorkerRecord, Worn,
 };
 use wsgid_proto::request::{BodyError, BodyWanted};
 use wsgid_proto::response::{Abort, End, File, Log};
@@ -56,6 +56,9 @@ fuzz_target!(|data: &[u8]| {
         Kind::Worn => drop(read::<Worn>(payload)),
         Kind::Attach => drop(read::<Attach>(payload)),
         Kind::Attached => drop(read::<Attached>(payload)),
+        Kind::Fork => drop(read::<Fork>(payload)),
+        Kind::Born => drop(read::<Born>(payload)),
+        Kind::Buried => drop(read::<Buried>(payload)),
         Kind::WorkerRecord => drop(read::<WorkerRecord>(payload)),
         Kind::Interrupt => drop(read::<Interrupt>(payload)),
         Kind::Note => drop(read::<Note>(payload)),

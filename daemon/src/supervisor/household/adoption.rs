@@ -8,6 +8,7 @@ use super::{Household, Place};
 use crate::sockets::attach::Newcomer;
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::process::Process;
+use crate::supervisor::roster::STARTUP;
 use crate::sys::process;
 use nix::sys::signal::Signal;
 use std::collections::{HashMap, HashSet};
@@ -15,10 +16,10 @@ use std::time::{Duration, Instant};
 use wsgid_proto::launch::{Reason, Retire, WorkerRecord};
 use wsgid_proto::options::ProcessGroup;
 
-/// Who does not come may still be importing, or finishing what it has; and then it is enough.
-const STRAY: Duration = Duration::from_secs(150);
 /// They look for a daemon ten times a second.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Who does not come may still be importing, or finishing what it has; and then it is enough.
+const STRAY: Duration = STARTUP.saturating_add(Duration::from_secs(30));
 
 /// Those that are expected, by pool and serial.
 #[derive(Debug, Default)]
@@ -42,8 +43,9 @@ fn key_of(record: &WorkerRecord) -> PoolKey {
 }
 
 impl Household {
-    /// These workers are there, and will come.
+    /// These workers are there, and will come. To be called before anybody is started.
     pub fn expect(&mut self, records: Vec<WorkerRecord>, now: Instant) {
+        attend_inherited(&records);
         if records.is_empty() {
             return;
         }
@@ -148,9 +150,8 @@ impl Household {
     pub(super) fn turn_away_expected(&mut self) {
         self.terms.expected.send_replace(HashSet::new());
         for record in std::mem::take(&mut self.expected).records.into_values() {
-            match Process::adopt(record.pid) {
-                Ok(process) if is_that_of(&record) => process.signal(Signal::SIGTERM),
-                _ => {} // it has ended
+            if let Ok(process) = Process::adopt(record.pid, record.start) {
+                process.signal(Signal::SIGTERM);
             }
         }
     }
@@ -163,15 +164,23 @@ impl Household {
     }
 }
 
-/// To be asked once there is a descriptor: from then on the number can't become another process's.
-fn is_that_of(record: &WorkerRecord) -> bool {
-    process::start_time(record.pid).is_ok_and(|start| start == record.start)
+/// Children of the program that this process ran before and that come to nobody, such as services on their way out:
+/// somebody has to take note of their end.
+fn attend_inherited(records: &[WorkerRecord]) {
+    let children = process::children().into_iter();
+    let others = children.filter(|pid| records.iter().all(|record| record.pid != *pid));
+    for mut process in others.filter_map(|pid| Process::inherited(pid).ok()) {
+        tokio::spawn(async move {
+            let how = process.wait().await;
+            tracing::debug!(pid = process.pid(), "process of the program before this one {how}");
+        });
+    }
 }
 
 /// Somebody who is on the way out does not come to be taken over. It may still be a child of this process, which
 /// has to take note of its end.
 async fn attend_stray(record: WorkerRecord) {
-    if let Some(mut process) = Process::adopt(record.pid).ok().filter(|_| is_that_of(&record)) {
+    if let Ok(mut process) = Process::adopt(record.pid, record.start) {
         process.signal(Signal::SIGTERM); // where it is not on its way out already
         let ended = tokio::time::timeout(STRAY, process.wait()).await;
         let how = match ended {

@@ -1,7 +1,7 @@
 //! Workers across daemons: what is written down of each while this one lives, and how the next takes it over.
 
 use super::super::board::PoolBoard;
-use super::super::launch::{self, Launched};
+use super::super::launch::{self, Launched, Source};
 use super::super::process::Process;
 use super::super::roster::Roster;
 use super::super::worker::{self, Name};
@@ -57,7 +57,8 @@ impl Pool {
         if let Err(error) = sent {
             tracing::warn!(group = %self.group.title(), pid = newcomer.pid, "worker is not told that it is taken over: {error}");
         }
-        let launched = Launched { process, control: newcomer.conversation, output, pulse };
+        let source = Source::Running(process);
+        let launched = Launched { source, control: newcomer.conversation, output, pulse };
         let name = Name { pool: self.id, serial: record.serial, group: self.group.title().into() };
         self.hands.insert(record.serial, worker::attend(name, launched, self.surroundings.reports.clone()));
         self.perform(actions, now);
@@ -69,11 +70,7 @@ impl Pool {
         record: &WorkerRecord,
         newcomer: &Newcomer,
     ) -> io::Result<(Process, SharedWords, tokio::net::unix::pipe::Receiver, OwnedFd)> {
-        let process = Process::adopt(record.pid)?;
-        // After the descriptor is there: the number can't have become another process's since.
-        if process::start_time(record.pid)? != record.start {
-            return Err(io::Error::other("it is another process by now"));
-        }
+        let process = Process::adopt(record.pid, record.start)?;
         let pulse = SharedWords::adopt(newcomer.pulse.try_clone()?, Pulse::size(record.threads))?;
         let (output, write_end) = launch::output_pipe()?;
         Ok((process, pulse, output, write_end))
@@ -107,7 +104,6 @@ impl Pool {
                 scripts: self.scripts.clone(),
                 fingerprint: self.group.fingerprint(),
                 threads: self.group.options.threads,
-                slots: Roster::slots(self.group.options.processes),
             };
             records::write(&self.surroundings.premises.sockets, &record)
         });

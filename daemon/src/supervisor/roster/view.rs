@@ -4,6 +4,11 @@ use super::{Member, Roster, Stage};
 use std::time::Instant;
 
 impl Roster {
+    /// The number of the roll that newcomers belong to.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// When to call [`Roster::tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let stages = self.members.iter().filter_map(|(&serial, member)| match member.stage {

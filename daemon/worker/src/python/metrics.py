@@ -9,6 +9,8 @@ import time
 import _wsgid
 
 born = time.time()
+# A template measures nothing, and its workers do from their beginning.
+wanted = False
 PAGE = resource.getpagesize()
 
 # The stages of a request, and what goes on across them.
@@ -17,7 +19,17 @@ PHASES = ('server', 'queue', 'daemon', 'application', 'request', 'input_read', '
 
 def start_recording_metrics():
     """From now on requests are measured; until then the other functions return None."""
+    global wanted
+    wanted = True
     _wsgid.start_recording(cpu())
+
+
+def begin_anew():
+    """This process is a copy, which has not done what is counted of it."""
+    global born
+    born = time.time()
+    if wanted:
+        start_recording_metrics()
 
 
 def request_metrics():

@@ -4,6 +4,7 @@ Runs once on each side of a worker's life, never while a request is served.
 """
 
 import atexit
+import gc
 import io
 import os
 import site
@@ -13,6 +14,7 @@ import time
 import traceback
 
 import _wsgid
+import _wsgid_metrics as metrics
 import _wsgid_modules as modules
 import _wsgid_signals as signals
 
@@ -93,8 +95,44 @@ def install_paths(home, directories):
         sys.path.insert(0, home)
 
 
+# A template is being copied: its child is a worker.
+copying = False
+
+
+def settle():
+    """What a template has imported is as it stays. The collector leaves it alone from now on, so that its pages
+    remain shared with the copies.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def copy():
+    """Forks. 0 in the copy, which is a worker of its own; what modules have registered for forks is done in it."""
+    global copying
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    copying = True
+    try:
+        return os.fork()
+    finally:
+        copying = False
+
+
+def begin_anew(wakeup):
+    """In a copy: what distinguishes it from the template."""
+    signals.begin_anew(wakeup)
+    metrics.begin_anew()
+
+
 def after_fork_in_child():
     """A forked child has neither requests nor a supervisor."""
+    if copying:
+        signals.be_deaf()
+        return
     _wsgid.abandon()
     signals.after_fork_in_child()
 

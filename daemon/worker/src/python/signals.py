@@ -34,6 +34,18 @@ def install(wakeup, restricted):
         signal.signal = SignalIntercept()
 
 
+def be_deaf():
+    """The pipe is another process's."""
+    signal.set_wakeup_fd(-1)
+
+
+def begin_anew(wakeup):
+    """This process is a copy of the one that has done all the above."""
+    global worker_pid
+    worker_pid = os.getpid()
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+
+
 def dump_stacks_on_demand():
     """SIGQUIT writes the stacks of all threads to the log, also where one of them never gives the lock back:
     what writes them is C, and takes none.
@@ -93,7 +105,7 @@ SignalIntercept.__module__ = 'mod_wsgi'
 def after_fork_in_child():
     if isinstance(signal.signal, SignalIntercept):
         signal.signal = set_signal
-    signal.set_wakeup_fd(-1)
+    be_deaf()
     for number in ENDING + EVENTS:
         if signal.getsignal(number) in (on_ending, on_event, end_script):
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

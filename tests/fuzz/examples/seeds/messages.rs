@@ -12,7 +12,7 @@ use wsgid_proto::control::{
 use wsgid_proto::frame::{self, Kind};
 use wsgid_proto::hook::{Answer, Ask, Hook, Route, Verdict};
 use wsgid_proto::launch::{
-    Attach, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn,
+    Attach, Buried, Interrupt, LaunchPlan, Note, Ready, ReloadWanted, Retire, WorkerPlan, Worn,
 };
 use wsgid_proto::request::{BodyError, BodyWanted, HeadFields, HeadWriter};
 use wsgid_proto::response::{Abort, AbortCause, File, Level, Log, ResponseWriter};
@@ -247,6 +247,7 @@ fn launch() -> Vec<Payload> {
         seed("retire", &Retire { reason: "script_reload".into(), seconds: 20 }),
         seed("interrupt", &Interrupt { thread: 1, begun: 2, abandon: false }),
         seed("attach", &Attach { pool: 1, serial: 2, loaded: true }),
+        seed("buried", &Buried { pid: 4, status: 9 }),
         seed("worn", &Worn { reason: "maximum_requests".into() }),
     ]
 }
