@@ -204,6 +204,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    leave: Signal,
 }
 
 impl Signals {
@@ -212,6 +213,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            leave: signal(SignalKind::user_defined1())?,
         })
     }
 }
@@ -242,6 +244,7 @@ impl Daemon {
                 }
                 _ = glance.tick(), if awaits_scripts => self.household.look_at_scripts(Instant::now()),
                 _ = self.signals.hang_up.recv() => self.renew(stopping),
+                _ = self.signals.leave.recv() => self.leave(stopping),
                 _ = self.signals.terminate.recv() => self.stop(&mut stopping),
                 _ = self.signals.interrupt.recv() => self.stop(&mut stopping),
             }
@@ -259,6 +262,21 @@ impl Daemon {
         self.household.drop_templates();
         let error = self.program.start_again();
         tracing::error!("{} can't be started, so this one goes on: {error}", self.program.path.display());
+    }
+
+    /// Ends, and leaves the workers to the next daemon, which finds everything as after a crash. That there will be
+    /// none they learn from the runtime directory, which a service manager then removes.
+    fn leave(&mut self, stopping: bool) {
+        if stopping {
+            return;
+        }
+        tracing::info!(
+            "ending: workers go on until the next daemon takes them over, or the runtime directory is gone"
+        );
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.household.drop_templates();
+        // Nothing is dropped: boards stay open, and sockets and records where they are.
+        std::process::exit(0)
     }
 
     /// The first time in peace; asked again, nobody is waited for.

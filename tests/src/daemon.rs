@@ -91,6 +91,13 @@ impl Daemon {
         assert!(status.success(), "wsgid ended with {status}");
     }
 
+    /// SIGUSR1: its workers stay.
+    pub fn leave(mut self) {
+        self.signal(Signal::SIGUSR1);
+        let status = self.wait("wsgid ends on SIGUSR1");
+        assert!(status.success(), "wsgid ended with {status}");
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.signal(Signal::SIGKILL);

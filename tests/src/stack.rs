@@ -57,6 +57,13 @@ impl Stack {
         self.daemon.take().expect("no daemon").stop();
     }
 
+    /// Ends the daemon as its unit does for a restart.
+    #[track_caller]
+    pub fn have_daemon_leave(&mut self) {
+        self.remember();
+        self.daemon.take().expect("no daemon").leave();
+    }
+
     /// Ends the daemon with SIGKILL.
     #[track_caller]
     pub fn kill_daemon(&mut self) {

@@ -270,6 +270,14 @@ each_mpm! {
         });
     }
 
+    fn workers_outlive_a_restart_by_the_service_manager(mpm) {
+        workers_outlive(mpm, |stack, kept| {
+            stack.have_daemon_leave();
+            kept.ask(&Request::get("/")).expect(200);
+            stack.start_daemon();
+        });
+    }
+
     fn workers_outlive_the_renewal_of_the_daemon(mpm) {
         workers_outlive(mpm, |stack, _| {
             stack.daemon().signal(Signal::SIGHUP);
@@ -317,6 +325,24 @@ fn the_daemon_lets_its_workers_finish() {
     go(&name);
     assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
     stack.stop_daemon();
+}
+
+/// The service manager removes the runtime directory of what it stops.
+#[test]
+fn workers_that_were_left_finish_and_end_when_there_will_be_no_daemon() {
+    let mut stack = Stack::on(Mpm::Event).config(SITE).app("waiting").run();
+    let (mut connection, name) = begin(&stack, "/", "a");
+    let worker = stack.daemon().ready_workers("site")[0];
+    stack.have_daemon_leave();
+    std::fs::remove_dir_all(stack.place.path("run")).unwrap();
+    // Told apart by what it still does: it waits for its request, and then for nothing.
+    assert!(wsgid_tests::family::Process::find(worker as i32).is_some());
+    go(&name);
+    assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    gone(&serde_json::json!(worker));
+    stack.get("/").expect(503);
+    stack.start_daemon();
+    until("it serves again", || stack.daemon().ready_workers("site").len() == 1);
 }
 
 #[test]

@@ -230,7 +230,15 @@ unbroken! {
         until("it has begun anew", || stack.log("wsgid").matches(" is ready").count() > readied);
         kept(stack, &before);
     };
+    /// As the unit has it.
     restarted ["processes=2"] |stack, _| {
+        let before = ready(stack);
+        stack.have_daemon_leave();
+        stack.start_daemon();
+        kept(stack, &before);
+    };
+    /// A stop is to the end: what comes in between waits until everything has been started again.
+    stopped_and_started ["processes=2"] |stack, _| {
         stack.stop_daemon();
         stack.start_daemon();
         until("workers are there", || ready(stack).len() == 2);
