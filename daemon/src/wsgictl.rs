@@ -131,7 +131,7 @@ fn table(status: &Status) -> String {
     for pool in &status.pools {
         let _ = writeln!(text, "\n{}", heading(pool));
         if !pool.trouble.is_empty() {
-            let _ = writeln!(text, "  trouble: {}", pool.trouble);
+            let _ = writeln!(text, "  trouble: {}", pool.trouble.replace('\n', "\n    "));
         }
         if !pool.workers.is_empty() {
             let _ = writeln!(text, "  {:>8}  {:<18}{:>5}{:>12}", "PID", "STATE", "BUSY", "REQUESTS");

@@ -43,6 +43,9 @@ pub const SCORES: u64 = 80_000;
 /// Small messages: end, abort, file, body-wanted and the worker's control messages.
 pub const SMALL: usize = 16 << 10;
 
+/// Bytes of a traceback in a message about it, whose rest is in the log.
+pub const TRACEBACK: usize = 4 << 10;
+
 /// A whole configuration: thousands of groups with a few hundred bytes each.
 pub const CONFIGURE: usize = 32 << 20;
 

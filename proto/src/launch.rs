@@ -176,6 +176,8 @@ plain_message! {
     Ready {
         /// Every preload was imported without an exception.
         loaded: bool,
+        /// Otherwise the end of the first one's traceback, of [`bounds::TRACEBACK`] bytes at most.
+        failure: String,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Pool {
     roster: Roster,
     hands: HashMap<u32, Hand>,
     template: Option<Template>,
+    /// The traceback of the last import, if it failed.
+    failure: String,
     fates: VecDeque<(u32, String)>,
     /// Why workers were told to end.
     reasons: HashMap<u32, Reason>,
@@ -119,6 +121,7 @@ impl Pool {
             watch,
             hands: HashMap::new(),
             template: None,
+            failure: String::new(),
             fates: VecDeque::new(),
             reasons: HashMap::new(),
             surroundings,
@@ -229,7 +232,8 @@ impl Pool {
                 self.introduce(serial, pid);
                 Vec::new()
             }
-            News::Ready { loaded } => {
+            News::Ready { loaded, failure } => {
+                self.failure = failure;
                 tracing::info!(group = %self.group.title(), pid = self.pid(serial), loaded, "worker is ready");
                 self.roster.ready(serial, loaded, rival, now)
             }

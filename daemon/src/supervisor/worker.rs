@@ -14,11 +14,11 @@ use crate::sys::memory::SharedWords;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use wsgid_proto::Message;
 use wsgid_proto::frame::{Frame, Kind};
 use wsgid_proto::launch::{Attached, Born, Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
 use wsgid_proto::pulse::Busy;
 use wsgid_proto::response::Level;
+use wsgid_proto::{Message, bounds};
 
 /// What a worker may say. The application shares its process, so this is taken with a grain of salt:
 /// nothing here can do more than replace or end the worker itself.
@@ -49,7 +49,7 @@ pub enum News {
     /// It has been forked, and is this process.
     Born { pid: u32 },
     /// See [`Ready`].
-    Ready { loaded: bool },
+    Ready { loaded: bool, failure: String },
     /// See [`ReloadWanted`].
     ReloadWanted { reason: String },
     /// See [`Worn`].
@@ -229,7 +229,10 @@ impl Worker {
 
     fn understand(&self, frame: Frame) -> Result<Option<News>, WireError> {
         match frame.kind {
-            Kind::Ready => Ok(Some(News::Ready { loaded: Ready::from_frame(frame)?.loaded })),
+            Kind::Ready => {
+                let Ready { loaded, failure } = Ready::from_frame(frame)?;
+                Ok(Some(News::Ready { loaded, failure: printable_lines(&failure) }))
+            }
             Kind::ReloadWanted => {
                 Ok(Some(News::ReloadWanted { reason: printable(&ReloadWanted::from_frame(frame)?.reason) }))
             }
@@ -285,6 +288,14 @@ async fn next_said(control: &mut Option<Conversation>) -> Result<Option<Frame>, 
 pub fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
+}
+
+/// The same for a text of several lines, such as a traceback, as long as one may be.
+fn printable_lines(text: &str) -> String {
+    let mut lines = text.lines().map(printable).collect::<Vec<_>>().join("\n");
+    let end = (0..=bounds::TRACEBACK).rev().find(|&at| lines.is_char_boundary(at));
+    lines.truncate(end.unwrap_or_default());
+    lines
 }
 
 #[cfg(test)]

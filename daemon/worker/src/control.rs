@@ -52,8 +52,8 @@ impl Control {
     }
 
     /// Tells that requests may come.
-    pub(crate) fn ready(&self, loaded: bool) {
-        self.send(&Ready { loaded }.frame());
+    pub(crate) fn ready(&self, ready: &Ready) {
+        self.send(&ready.frame());
     }
 
     /// Tells, once in this worker's life, that its code is no longer what is on disk.
@@ -64,7 +64,7 @@ impl Control {
         }
     }
 
-    /// Asks to be replaced; a second time, to be told to end at once.
+    /// Asks to be replaced; where that is for the number of requests, a second time to be told to end at once.
     pub(crate) fn worn(&self, reason: Reason) {
         self.send(&Worn { reason: reason.name().into() }.frame());
     }

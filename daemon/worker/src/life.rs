@@ -22,7 +22,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
-use wsgid_proto::launch::{Reason, Retire, WorkerPlan};
+use wsgid_proto::bounds;
+use wsgid_proto::launch::{Ready, Reason, Retire, WorkerPlan};
 
 /// How often a draining worker looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
@@ -33,8 +34,8 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 pub(crate) struct Newborn {
     pub(crate) worker: &'static Worker,
     pub(crate) wakeup: Wakeup,
-    /// Every script of the plan was imported.
-    pub(crate) loaded: bool,
+    /// How the import of the plan's scripts went.
+    pub(crate) ready: Ready,
 }
 
 /// The pipe through which signals wake the main thread.
@@ -84,8 +85,8 @@ pub(crate) fn main(py: Python<'_>) -> PyResult<()> {
             if worker.plan.threads == 0 {
                 return service::run(py, worker);
             }
-            let loaded = preload(py, &worker.plan, &worker.scripts)?;
-            Newborn { worker, wakeup, loaded }
+            let ready = preload(py, &worker.plan, &worker.scripts)?;
+            Newborn { worker, wakeup, ready }
         }
     };
     if worker::forked() {
@@ -123,16 +124,16 @@ pub(crate) fn show_name(plan: &WorkerPlan) {
 
 /// From the first request thread to the end.
 fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
-    let Newborn { worker, wakeup, loaded } = newborn;
+    let Newborn { worker, wakeup, ready } = newborn;
     let plan = &worker.plan;
     python::runtime(py)?.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {
-        worker.control.ready(loaded);
+        worker.control.ready(&ready);
         if plan.beat_milliseconds > 0 {
             worker.watched.beat(Duration::from_millis(plan.beat_milliseconds));
         }
         let mut signals = Signals::default();
-        let retire = Wait { worker, wakeup, loaded, orphaned: false }.for_the_end(&mut signals);
+        let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false }.for_the_end(&mut signals);
         drain(worker, &retire, signals)
     });
     finish(py, end)?;
@@ -172,26 +173,33 @@ fn for_python<'py>(py: Python<'py>, plan: &WorkerPlan, wakeup: &Wakeup) -> PyRes
 
 /// Imports the scripts that the plan names. A failure is told, and does not keep the worker from the others
 /// and from serving: the next request tries again and has the traceback in its own log.
-pub(crate) fn preload(py: Python<'_>, plan: &WorkerPlan, scripts: &Scripts) -> PyResult<bool> {
-    let mut loaded = true;
+pub(crate) fn preload(py: Python<'_>, plan: &WorkerPlan, scripts: &Scripts) -> PyResult<Ready> {
+    let mut ready = Ready { loaded: true, failure: String::new() };
     for script in &plan.preload {
-        loaded &= preload_one(py, scripts, script)?;
+        let Some(traceback) = preload_one(py, scripts, script)? else { continue };
+        if std::mem::take(&mut ready.loaded) {
+            ready.failure = end_of(&traceback, bounds::TRACEBACK).into();
+        }
     }
-    Ok(loaded)
+    Ok(ready)
 }
 
-fn preload_one(py: Python<'_>, scripts: &Scripts, script: &[u8]) -> PyResult<bool> {
+/// The traceback, if it fails.
+fn preload_one(py: Python<'_>, scripts: &Scripts, script: &[u8]) -> PyResult<Option<String>> {
     let load = python::scripts(py)?.getattr("load")?;
     let loaded = python::runtime(py)?.call_method1("preload", (load, OsStr::from_bytes(script)));
     // Found again under the names of Rust: the very first request is to notice a change on disk.
-    let Err(error) = loaded.and_then(|_| scripts.load(py, script)) else { return Ok(true) };
-    let path = String::from_utf8_lossy(script);
-    request::describe(py, &error, &path)?
-        .as_bytes()
-        .trim_ascii_end()
-        .split(|&b| b == b'\n')
-        .for_each(journal::line);
-    Ok(false)
+    let Err(error) = loaded.and_then(|_| scripts.load(py, script)) else { return Ok(None) };
+    let description = request::describe(py, &error, &String::from_utf8_lossy(script))?;
+    let traceback = description.as_bytes().trim_ascii_end();
+    traceback.split(|&b| b == b'\n').for_each(journal::line);
+    Ok(Some(String::from_utf8_lossy(traceback).into_owned()))
+}
+
+/// The last so many bytes, or a few less where they would begin within a character.
+fn end_of(text: &str, bytes: usize) -> &str {
+    let begin = text.len().saturating_sub(bytes);
+    (begin..text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
 }
 
 /// How a worker ends without a word of the supervisor's.

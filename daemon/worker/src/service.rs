@@ -16,6 +16,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
+use wsgid_proto::launch::Ready;
 
 /// Beyond `shutdown-timeout`, as for other workers.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub(crate) fn run(py: Python<'_>, worker: &'static Worker) -> PyResult<()> {
     let scripts = PyList::new(py, worker.plan.preload.iter().map(|script| OsStr::from_bytes(script)))?;
     let tools = python::scripts(py)?;
     py.detach(|| {
-        worker.control.ready(true);
+        worker.control.ready(&Ready { loaded: true, failure: String::new() });
         listen(worker);
     });
     let arguments = (scripts, tools.getattr("load")?, tools.getattr("describe")?, worker.plan.watch);

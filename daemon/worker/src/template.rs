@@ -44,7 +44,7 @@ pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> 
     let TemplateOutfit { plan, control, common } = outfit;
     let wakeup = life::prepare(py, &plan)?;
     let scripts = Scripts::beside(&plan.reload_on);
-    let loaded = life::preload(py, &plan, &scripts)?;
+    let ready = life::preload(py, &plan, &scripts)?;
     if worker::forked() {
         // A script forked and its child came back from it.
         sys::leave(0);
@@ -52,12 +52,12 @@ pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> 
     python::runtime(py)?.call_method0("settle")?;
     warn_of_threads();
     let mut template = Template { control, input: BytesMut::new(), wakeup, children: Vec::new() };
-    template.tell(&Ready { loaded });
+    template.tell(&ready);
     while let Some(riders) = py.detach(|| template.next()) {
         match python::runtime(py)?.call_method0("copy").and_then(|pid| pid.extract()) {
             Ok(0) => {
                 drop(template);
-                return begin(py, riders, common, scripts, loaded);
+                return begin(py, riders, common, scripts, ready);
             }
             Ok(pid) => template.keep(pid),
             // The supervisor sees the control socket close.
@@ -73,7 +73,7 @@ fn begin(
     riders: Riders,
     common: Common,
     scripts: Scripts,
-    loaded: bool,
+    ready: Ready,
 ) -> PyResult<Newborn> {
     let (outfit, output) = Outfit::handed(riders, common).map_err(|e| life::stillborn(&e))?;
     let fault = |e: io::Error| life::stillborn(&e);
@@ -87,7 +87,7 @@ fn begin(
     life::show_name(&worker.plan);
     let wakeup = Wakeup::new().map_err(io::Error::from).map_err(fault)?;
     python::runtime(py)?.call_method1("begin_anew", (wakeup.mouth(),))?;
-    Ok(Newborn { worker, wakeup, loaded })
+    Ok(Newborn { worker, wakeup, ready })
 }
 
 /// Tells the supervisor which process this is. False if that has no use for it.

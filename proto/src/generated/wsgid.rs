@@ -431,10 +431,12 @@ pub struct WorkerPlan {
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ready {
     #[prost(bool, tag = "1")]
     pub loaded: bool,
+    #[prost(string, tag = "2")]
+    pub failure: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadWanted {

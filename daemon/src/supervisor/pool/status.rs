@@ -5,6 +5,15 @@ use super::Pool;
 use wsgid_proto::control::{PoolStatus, WorkerStatus};
 
 impl Pool {
+    /// What keeps it from serving, or from serving new code, with the traceback where that is it.
+    fn trouble(&self) -> String {
+        let trouble = self.roster.trouble();
+        match trouble.is_empty() || self.failure.is_empty() {
+            true => trouble.into(),
+            false => format!("{trouble}\n{}", self.failure),
+        }
+    }
+
     /// For `wsgictl`.
     pub fn status(&self) -> PoolStatus {
         let board = self.board.view();
@@ -21,7 +30,7 @@ impl Pool {
             process_group: self.key.process_group.clone(),
             application_group: self.key.application_group.clone(),
             workers: self.roster.members().map(worker).collect(),
-            trouble: self.roster.trouble().into(),
+            trouble: self.trouble(),
         }
     }
 }

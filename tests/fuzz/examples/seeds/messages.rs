@@ -241,7 +241,7 @@ fn launch() -> Vec<Payload> {
     vec![
         seed("launch-plan", &plan),
         seed("worker-plan", &worker),
-        seed("ready", &Ready { loaded: true }),
+        seed("ready", &Ready { loaded: false, failure: "SyntaxError: x".into() }),
         seed("reload-wanted", &ReloadWanted { reason: "app.py has changed".into() }),
         seed("note", &Note { level: 4, text: "slow".into() }),
         seed("retire", &Retire { reason: "script_reload".into(), seconds: 20 }),
