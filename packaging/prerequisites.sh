@@ -57,6 +57,7 @@ have() {
     binutils) command -v readelf >/dev/null && command -v nm >/dev/null ;;
     mime-types) [ -e /etc/mime.types ] ;;
     openssl) command -v openssl >/dev/null ;;
+    faketime) command -v faketime >/dev/null ;;
     httpd-modules) have_module mod_ssl && have_module mod_http2 ;;
     *) die "no such need: $1" ;;
     esac
@@ -110,6 +111,8 @@ packages_for() {
     debian:mime-types) echo media-types ;;
     fedora:mime-types) echo mailcap ;;
     *:openssl) echo openssl ;;
+    debian:faketime) echo faketime ;;
+    fedora:faketime) echo libfaketime ;;
     debian:httpd-modules) echo apache2-bin ;;
     fedora:httpd-modules) echo mod_ssl mod_http2 ;;
     esac
@@ -119,7 +122,7 @@ needs_of() {
     case $1 in
     build) echo cargo compiler httpd-headers libclang python ;;
     serve) echo httpd python mime-types ;;
-    test) echo httpd httpd-modules python python-venv mime-types binutils openssl rustfmt clippy ;;
+    test) echo httpd httpd-modules python python-venv mime-types binutils openssl faketime rustfmt clippy ;;
     fuzz) echo cargo compiler c++-compiler httpd-headers libclang ;; # libFuzzer is C++
     *) die "no such set of needs: $1" ;;
     esac

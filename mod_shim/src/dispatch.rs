@@ -181,7 +181,7 @@ impl Quest<'_> {
                 self.queue(pool, seen)?
             }
             Found::NoneReady => match pool.board().pool_state() {
-                PoolState::Failing => return Err(Fault::Failing(self.errand.group.name.clone())),
+                PoolState::Failing => self.doubt(pool, Fault::Failing(self.errand.group.name.clone()))?,
                 PoolState::Closed => self.try_another(pool)?,
                 PoolState::Open => {
                     let left = self.connect_time_left()?;
@@ -190,6 +190,18 @@ impl Quest<'_> {
             },
         };
         Ok(Step::Again(next))
+    }
+
+    /// The request is refused on account of what the board says. Should that have been overwritten, the daemon knows,
+    /// and has another pool.
+    fn doubt(&self, pool: &Arc<Pool>, fault: Fault) -> Result<Arc<Pool>, Fault> {
+        if pool.may_doubt(Instant::now()) {
+            let other = self.runtime.open(self.errand.name, self.errand.script, false);
+            if let Some(other) = other.ok().filter(|other| other.id != pool.id) {
+                return Ok(other);
+            }
+        }
+        Err(fault)
     }
 
     fn standing(&self) -> Standing {
@@ -224,7 +236,7 @@ impl Quest<'_> {
     /// ended the dead are healed, and after a long one the daemon is asked whether this is still the board.
     fn wait(&mut self, pool: &Arc<Pool>, seen: u32, left: Duration, most: u32) -> Result<Arc<Pool>, Fault> {
         if self.wait.as_ref().is_none_or(|wait| wait.pool != pool.id) {
-            let Some(waiting) = pool.enqueue(most) else { return Err(self.queue_full()) };
+            let Some(waiting) = pool.enqueue(most) else { return self.doubt(pool, self.queue_full()) };
             let since = Instant::now();
             self.wait = Some(Wait { pool: pool.id, waiting, since, overslept: false, woken: false });
             // What was freed before it was announced woke nobody: look once more.

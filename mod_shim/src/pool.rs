@@ -17,6 +17,24 @@ use wsgid_proto::broker::worker_socket;
 /// A worker that was asked for needs a moment before it takes load off the others.
 const BETWEEN_GROWTHS: Duration = Duration::from_millis(100);
 
+/// Between two questions whether a pool is as it seems.
+const BETWEEN_DOUBTS: Duration = Duration::from_secs(1);
+
+/// What all threads of a child together do now and then.
+#[derive(Debug, Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    fn is_due(&self, now: Instant, pause: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= pause);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
 /// A pool that the daemon has opened for us.
 #[derive(Debug)]
 pub struct Pool {
@@ -27,7 +45,8 @@ pub struct Pool {
     /// Where this process writes down what it has in hand.
     row: Option<Row>,
     kept: Kept,
-    grown: Mutex<Option<Instant>>,
+    grown: Seldom,
+    doubted: Seldom,
     knows_script: AtomicBool,
 }
 
@@ -61,7 +80,8 @@ impl Pool {
             mapping: opened.mapping,
             row,
             kept,
-            grown: Mutex::default(),
+            grown: Seldom::default(),
+            doubted: Seldom::default(),
             knows_script: AtomicBool::new(false),
         }
     }
@@ -80,12 +100,13 @@ impl Pool {
 
     /// Is it time to ask the daemon for one more worker? Every request of a crowded pool wants to.
     pub fn may_grow(&self, now: Instant) -> bool {
-        let mut grown = self.grown.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = grown.is_none_or(|last| now.duration_since(last) >= BETWEEN_GROWTHS);
-        if due {
-            *grown = Some(now);
-        }
-        due
+        self.grown.is_due(now, BETWEEN_GROWTHS)
+    }
+
+    /// Is it time to ask the daemon whether what the board says of the pool is so? Every request that is refused on
+    /// account of it wants to.
+    pub fn may_doubt(&self, now: Instant) -> bool {
+        self.doubted.is_due(now, BETWEEN_DOUBTS)
     }
 
     /// The board.

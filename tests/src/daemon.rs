@@ -34,7 +34,7 @@ impl Daemon {
         command.arg("--state-dir").arg(place.path("state"));
         // As a service manager starts it, with more to read when a test fails.
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8");
-        command.arg("--log-level=debug").current_dir("/");
+        command.arg("--log-level=debug").current_dir("/").envs(place.environment());
         let (notices, notify_socket) = notify_socket(place);
         command.env("NOTIFY_SOCKET", notify_socket);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);

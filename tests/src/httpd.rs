@@ -129,6 +129,7 @@ fn command(place: &Place, identity: Identity) -> Command {
     let mut command = Command::new(program());
     command.arg("-f").arg(place.path("httpd.conf"));
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C").current_dir("/");
+    command.envs(place.environment());
     if let Some((user, group)) = identity {
         command.uid(user).gid(group);
     }

@@ -52,6 +52,22 @@ impl Place {
         path
     }
 
+    /// What its programs find in their environment: its `tmp/`, if it has that, for what has no name; and with a file
+    /// `clock`, whose text is as for libfaketime(1), another time than everybody else's.
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut variables = Vec::new();
+        if self.path("tmp").is_dir() {
+            variables.push(("TMPDIR", self.path("tmp")));
+        }
+        if self.path("clock").exists() {
+            variables.push(("LD_PRELOAD", clock_library()));
+            variables.push(("FAKETIME_TIMESTAMP_FILE", self.path("clock")));
+            variables.push(("FAKETIME_NO_CACHE", "1".into()));
+            variables.push(("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()));
+        }
+        variables
+    }
+
     /// Makes a directory in which applications of any user may leave files.
     pub fn make_public_dir(&self, name: &str) -> PathBuf {
         let path = self.make_dir(name);
@@ -83,6 +99,14 @@ impl Place {
     pub fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
     }
+}
+
+/// For programs with threads.
+fn clock_library() -> PathBuf {
+    let name = "faketime/libfaketimeMT.so.1";
+    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let found = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
+    found.expect("no libfaketime: ./tests/run installs it")
 }
 
 /// Mode 0755, whatever the umask.

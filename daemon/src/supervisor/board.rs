@@ -1,12 +1,15 @@
 //! A pool's board: the shared memory, and the waking of those who sleep on it.
 
-use super::roster::Roster;
+use super::roster::{Roster, Stage};
 use crate::sys::memory::SharedWords;
 use crate::sys::process;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use wsgid_proto::board::{Board, PoolState, SlotState};
+
+/// More than there are threads in any httpd.
+const CROWD: u64 = 1_000_000;
 
 /// The supervisor's view of one pool's board.
 #[derive(Debug)]
@@ -85,7 +88,32 @@ impl PoolBoard {
         self.wake();
     }
 
+    /// Does it say what none of those who have it would have written? `members`: who is on it, by serial and slot,
+    /// each with so many threads.
+    pub fn is_damaged(&self, mut members: impl Iterator<Item = (u32, u32, Stage)>, threads: u32) -> bool {
+        let Ok(board) = Board::open(self.memory.words()) else { return true };
+        let (waiting, hungry) = board.queued();
+        let is_right = |(serial, slot, stage): (u32, u32, Stage)| {
+            let Some(place) = board.slot(slot as usize) else { return false };
+            // A claim that was given back too early may be counted once too often.
+            place.serial == serial
+                && fits(place.state, stage)
+                && place.claimed <= 2 * threads
+                && board.capacity(slot as usize) == threads
+        };
+        waiting > CROWD || hungry > CROWD || !members.all(is_right)
+    }
+
     fn wake(&self) {
         process::wake_all(self.view().freed().0);
+    }
+}
+
+/// A worker may have said that it drains before the roster has it so.
+fn fits(state: SlotState, stage: Stage) -> bool {
+    match stage {
+        Stage::Starting { .. } => matches!(state, SlotState::Starting | SlotState::Draining),
+        Stage::Ready { .. } => matches!(state, SlotState::Ready | SlotState::Draining),
+        Stage::Draining { .. } | Stage::Doomed => state == SlotState::Draining,
     }
 }

@@ -66,6 +66,8 @@ pub struct Pool {
     group: Arc<Group>,
     scripts: Vec<Bytes>,
     waits_for: Vec<u64>,
+    /// When its board was made in place of one that somebody had scribbled on.
+    mended: Option<Instant>,
     board: PoolBoard,
     roster: Roster,
     hands: HashMap<u32, Hand>,
@@ -81,6 +83,9 @@ pub struct Pool {
 
 /// How many ends of workers a pool remembers, for the requests that were in them.
 const FATES: usize = 32;
+
+/// Between two repairs of one board.
+const REPAIR_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a pool begins.
 #[derive(Debug, Clone)]
@@ -118,6 +123,7 @@ impl Pool {
             group,
             scripts,
             waits_for: Vec::new(),
+            mended: None,
             watch,
             hands: HashMap::new(),
             template: None,
@@ -141,6 +147,29 @@ impl Pool {
     /// What new workers import.
     pub fn scripts(&self) -> &[Bytes] {
         &self.scripts
+    }
+
+    /// Has somebody scribbled on its board? Not looked for so soon after that: whoever does it again and again is
+    /// not to keep the daemon busy.
+    pub fn is_damaged(&self, now: Instant) -> bool {
+        let quiet = self.mended.is_none_or(|then| now.saturating_duration_since(then) >= REPAIR_PAUSE);
+        quiet && self.board.is_damaged(self.roster.members(), self.group.options.threads)
+    }
+
+    /// Its board has been made in place of such a one.
+    pub fn note_mending(&mut self, now: Instant) {
+        self.mended = Some(now);
+    }
+
+    /// What it takes to open it once more.
+    pub fn reopening(&self) -> Opening {
+        Opening {
+            key: self.key.clone(),
+            group: self.group.clone(),
+            scripts: self.scripts.clone(),
+            preloaded: self.preloaded,
+            wanted: self.roster.wanted(),
+        }
     }
 
     /// Learns from a request what to import, unless it knows already.

@@ -128,10 +128,10 @@ fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
     let plan = &worker.plan;
     python::runtime(py)?.call_method1("start", (plan.threads, plan.stack_size, plan.watch))?;
     let end = py.detach(|| {
-        worker.control.ready(&ready);
         if plan.beat_milliseconds > 0 {
             worker.watched.beat(Duration::from_millis(plan.beat_milliseconds));
         }
+        worker.control.ready(&ready);
         let mut signals = Signals::default();
         let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false }.for_the_end(&mut signals);
         drain(worker, &retire, signals)

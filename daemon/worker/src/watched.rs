@@ -119,13 +119,15 @@ impl Watched {
         });
     }
 
-    /// Shows, for as long as the process lives, that Python's lock is to be had.
+    /// Shows, for as long as the process lives, that Python's lock is to be had. To be called by somebody who has just
+    /// had it: there is a first beat when this returns, so that no silence is taken for a beginning.
     pub(crate) fn beat(&'static self, every: Duration) {
+        self.pulse.beat(now());
         let beating = std::thread::Builder::new().name("wsgid-beat".into()).spawn(move || {
             loop {
+                std::thread::sleep(every);
                 Python::attach(|_| ());
                 self.pulse.beat(now());
-                std::thread::sleep(every);
             }
         });
         if let Err(error) = beating {

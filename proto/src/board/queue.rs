@@ -58,6 +58,11 @@ impl<'a, W: Word> Board<'a, W> {
         if self.hungry() > 0 { &[STARVED, ANYBODY] } else { &[ANYBODY] }
     }
 
+    /// How many wait, and how many of them are hungry, as far as that is to be believed.
+    pub fn queued(&self) -> (u64, u64) {
+        (waiting(self.words[FREED].load()), self.hungry())
+    }
+
     /// Does anyone wait?
     pub fn has_waiters(&self) -> bool {
         waiting(self.words[FREED].load()) > 0

@@ -82,6 +82,7 @@ impl Household {
         }
         let socket_dir = self.terms.surroundings.premises.sockets.display().to_string();
         self.hasten(&key, now);
+        self.mend(&key, now);
         if self.places.contains_key(&key) {
             if let Some(pool) = self.learn(&key, &ask.script) {
                 if ask.crowded {
@@ -104,6 +105,19 @@ impl Household {
         let failed =
             || refused(RefusalCause::TooMany, "wsgid can't make another pool; its log says why".into());
         pool.map(|pool| opened(pool, socket_dir)).ok_or_else(failed)
+    }
+
+    /// Whoever asks again may have had no luck with the board: one that makes no sense is given up, with its workers,
+    /// who can't be found by it any more.
+    fn mend(&mut self, key: &PoolKey, now: Instant) {
+        let serving = self.places.get(key).and_then(|place| self.pools.get(&place.serving));
+        let Some(opening) = serving.filter(|pool| pool.is_damaged(now)).map(Pool::reopening) else { return };
+        let (group, application) = (printable(&key.process_group), printable(&key.application_group));
+        tracing::error!(%group, %application, "the board of this pool has been overwritten: other workers take over");
+        self.close(key, now);
+        if let Some(pool) = self.open(opening, now).and_then(|id| self.pools.get_mut(&id)) {
+            pool.note_mending(now);
+        }
     }
 
     fn admit(&self, ask: &OpenPool, peer: u32) -> Result<(), PoolRefused> {
