@@ -1,5 +1,6 @@
-"""wsgi.errors at /use as others use a text stream; /change changes it, and /state tells what it is; /keep keeps
-both streams, and /after tells as JSON what their methods raise, once that request has ended."""
+"""wsgi.errors at /use as others use a text stream, and at /below the stream under it; /change changes it, and /state
+tells what it is; /keep keeps both streams, and /after tells as JSON what their methods raise, once that request has
+ended."""
 
 import json
 import logging
@@ -44,6 +45,18 @@ def use(errors, token):
     return traits + [getattr(errors, name) for name in ATTRIBUTES] + types
 
 
+def below(log, token):
+    """The stream that the text stream writes to."""
+    log.writelines([token + " of text, ", token.encode() + b" of bytes\n"])
+    log.write(token + " flushed")
+    log.flush()
+    log.write(token + " closed")
+    log.close()
+    log.write(token + " after close\n")
+    traits = [log.isatty(), log.readable(), log.writable(), log.seekable()]
+    return traits + [log.closed, log.name, log.encoding, log.errors]
+
+
 def change(errors, how):
     if how == "attribute":
         errors.left = "behind"
@@ -82,6 +95,8 @@ def application(environ, start_response):
     answer = None
     if environ["PATH_INFO"] == "/use":
         answer = use(environ["wsgi.errors"], environ["QUERY_STRING"])
+    elif environ["PATH_INFO"] == "/below":
+        answer = below(environ["wsgi.errors"].buffer, environ["QUERY_STRING"])
     elif environ["PATH_INFO"] == "/keep":
         kept.update(environ)
     elif environ["PATH_INFO"] == "/same":

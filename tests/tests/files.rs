@@ -103,3 +103,30 @@ fn a_wrapper_shows_what_it_was_given() {
     let (stack, path) = serving(Stack::on(Mpm::Event));
     assert_eq!(stack.get(&format!("/attributes?{path}")).expect(200).json(), json!([true, 8192, 7, true]));
 }
+
+/// Bytes that httpd's children have read so far, as the kernel counts them: what sendfile sends has been read, and
+/// what is sent from a mapping has not.
+fn read_by_httpd(stack: &Stack) -> u64 {
+    let read = |pid: i32| {
+        let counts = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+        counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse::<u64>().unwrap()
+    };
+    stack.httpd().children().into_iter().map(read).sum()
+}
+
+#[test]
+fn files_are_sent_by_sendfile_where_that_is_on() {
+    const SIZE: usize = 4 << 20;
+    let stack = Stack::on(Mpm::Event)
+        .app("wrapped")
+        .config("EnableSendfile Off\n<Location /plain>\nWSGIEnableSendfile On\n</Location>")
+        .file("htdocs/large", vec![b'x'; SIZE])
+        .run();
+    let path = stack.place.path("htdocs/large").display().to_string();
+    for (how, due) in [("plain", true), ("text", false)] {
+        let before = read_by_httpd(&stack);
+        assert_eq!(stack.get(&format!("/{how}?{path}")).expect(200).body.len(), SIZE);
+        let read = read_by_httpd(&stack) - before;
+        assert_eq!(read > SIZE as u64 / 2, due, "/{how}: {read} bytes");
+    }
+}

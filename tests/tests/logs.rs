@@ -142,6 +142,19 @@ each_mpm! {
     }
 }
 
+/// `mod_wsgi.Log`, to which code that is handed `wsgi.errors.buffer` may write text as well as bytes.
+#[test]
+fn what_lies_under_the_error_stream_is_a_stream_too() {
+    let stack = site(Mpm::Event, "streams");
+    let traits = stack.get_from("one.example", "/below?t0k3n").expect(200).json();
+    let expected = json!([false, false, true, false, false, "<wsgi.errors>", "utf-8", "backslashreplace"]);
+    assert_eq!(traits, expected);
+    for line in ["t0k3n of text, t0k3n of bytes", "t0k3n flushed", "t0k3n closed", "t0k3n after close"] {
+        let logged = stack.logged("one.example", &[line]);
+        assert!(logged.ends_with(&format!("] {line}")), "{logged}");
+    }
+}
+
 #[test]
 fn a_stream_ends_with_its_request() {
     let config = "WSGIDaemonProcess site threads=1\nWSGIProcessGroup site";

@@ -122,6 +122,23 @@ fn a_declared_group_has_the_servers_python_but_not_its_path() {
     stack.logged("error", &["ModuleNotFoundError: No module named 'beside'"]);
 }
 
+/// Where packages that came as archives are unpacked: `pkg_resources` goes by the variable.
+#[test]
+fn eggs_are_unpacked_where_the_group_has_them() {
+    let group = |name: &str| format!("WSGIScriptAlias /{name} @APPS@/whoami.wsgi process-group={name}");
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIPythonEggs @ROOT@/eggs\nWSGIDaemonProcess own python-eggs=@ROOT@/others\nWSGIDaemonProcess none")
+        .config(&[group("own"), group("none")].join("\n"))
+        .app("whoami")
+        .run();
+    let cache =
+        |target: &str| stack.get(target).expect(200).json()["environment"]["PYTHON_EGG_CACHE"].clone();
+    assert_eq!(cache("/"), json!(stack.place.path("eggs")));
+    assert_eq!(cache("/own"), json!(stack.place.path("others")));
+    // As in mod_wsgi, what the main server says is for the implicit group.
+    assert_eq!(cache("/none"), json!(null));
+}
+
 #[test]
 fn a_python_home_that_is_none_is_told_and_harms_nobody_else() {
     let stack = Stack::on(Mpm::Event)

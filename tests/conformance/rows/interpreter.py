@@ -1,6 +1,7 @@
 """The interpreter around an application: compat 4.6, and what of 4.7 tells applications where they run."""
 
 import importlib.util
+import os
 import pickle
 import re
 import signal
@@ -129,8 +130,8 @@ def module_file(environ, start_response):
     names = [name for name in sys.modules if name.startswith("_mod_wsgi_")]
     scripts = [sys.modules[name] for name in names]
     own = [script for script in scripts if script.__file__ == environ["SCRIPT_FILENAME"]][0]
-    moment = own.__mtime__
-    return report(start_response, [own.__name__ in names, type(moment).__name__, moment > 10**15])
+    moment, written = own.__mtime__, os.stat(own.__file__).st_mtime_ns // 1000
+    return report(start_response, [own.__name__ in names, type(moment).__name__, moment == written])
 
 
 @row(

@@ -1,0 +1,46 @@
+//! What the operating system is told to allow a group: seen from within its workers, beside a group without limits.
+
+use serde_json::{Value, json};
+use wsgid_tests::{Mpm, Stack};
+
+fn limited(option: &str) -> Stack {
+    Stack::on(Mpm::Event)
+        .bring("limits")
+        .config(&format!("WSGIDaemonProcess site threads=2 {option}\nWSGIDaemonProcess free threads=2"))
+        .config("WSGIScriptAlias /free @APPS@/limits.wsgi process-group=free application-group=%{GLOBAL}")
+        .config("WSGIScriptAlias / @APPS@/limits.wsgi process-group=site application-group=%{GLOBAL}")
+        .run()
+}
+
+fn told(stack: &Stack, target: &str) -> Value {
+    stack.get(target).expect(200).json()
+}
+
+#[test]
+fn a_group_has_its_cpu_priority() {
+    let stack = limited("cpu-priority=7");
+    assert_eq!(told(&stack, "/")["priority"], 7);
+    assert_ne!(told(&stack, "/free")["priority"], 7);
+}
+
+#[test]
+fn request_threads_have_stacks_of_their_size() {
+    let stack = limited("stack-size=1048576");
+    assert_eq!(told(&stack, "/")["stack"], 1 << 20);
+    assert_ne!(told(&stack, "/free")["stack"], 1 << 20);
+}
+
+/// The limit is a number of bytes, and more than that can't be had: a MemoryError, and not the end of the worker.
+#[test]
+fn a_group_has_no_more_memory_than_its_limit() {
+    for (option, name) in [("memory-limit", "data"), ("virtual-memory-limit", "space")] {
+        let limit = 2_u64 << 30;
+        let stack = limited(&format!("{option}={limit}"));
+        let before = told(&stack, "/take?1");
+        assert_eq!(before[name], json!([limit, limit]));
+        assert_ne!(told(&stack, "/free")[name], json!([limit, limit]));
+        stack.get("/take?3072").expect(500);
+        stack.logged("error", &["MemoryError"]);
+        assert_eq!(told(&stack, "/take?1")["pid"], before["pid"]);
+    }
+}
