@@ -48,11 +48,10 @@ fn configuration(words: &[&str]) -> String {
 /// The configuration of the rows, on this MPM.
 fn plan(mpm: Mpm, configuration: &str) -> Plan {
     let mut plan = Stack::on(mpm).config(configuration).with("SITE", "@ROOT@/site");
-    for module in
-        ["filter", "deflate", "reqtimeout", "ssl", "authn_core", "authn_file", "authz_user", "auth_basic"]
-    {
+    for module in ["filter", "deflate", "reqtimeout", "ssl", "authn_core", "authn_file", "authz_user"] {
         plan = plan.module(module);
     }
+    plan = plan.module("auth_basic").module("auth_digest");
     if mpm != Mpm::Prefork {
         plan = plan.module("http2");
     }

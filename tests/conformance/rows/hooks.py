@@ -1,5 +1,8 @@
 """Scripts of access control and dispatch: compat 5, and WSGIDispatchScript of 1.1."""
 
+import re
+from hashlib import md5
+
 from ..ask import get
 from ..expect import Expect, failed
 from ..table import bare_row, row
@@ -11,15 +14,18 @@ ACCESS = f"WSGIAccessScript {SCRIPT}"
 BASIC = f"AuthType Basic\nAuthName site\nAuthBasicProvider wsgi\nWSGIAuthUserScript {SCRIPT}\n"
 USER = f"{BASIC}Require valid-user"
 GROUP = f'{BASIC}WSGIAuthGroupScript {SCRIPT}\nRequire wsgi-group admin "the staff"'
+DIGEST = (
+    f"AuthType Digest\nAuthName site\nAuthDigestProvider wsgi\nWSGIAuthUserScript {SCRIPT}\nRequire valid-user"
+)
 DISPATCH = f"WSGIDispatchScript {SCRIPT}"
 # user:secret
 LOGIN = ("Authorization", "Basic dXNlcjpzZWNyZXQ=")
 
 
-def enter(slug, sentence, clause, exchange, config):
+def enter(slug, sentence, clause, *exchanges, **more):
     """A row whose application tells who asked for it and where it runs."""
 
-    @row(sentence, clause, exchange, slug=slug, config=config)
+    @row(sentence, clause, *exchanges, slug=slug, **more)
     def application(environ, start_response):
         shown = ("REMOTE_USER", "AUTH_TYPE", "mod_wsgi.process_group", "mod_wsgi.callable_object")
         return report(start_response, [environ.get(name) for name in shown])
@@ -27,7 +33,7 @@ def enter(slug, sentence, clause, exchange, config):
 
 def access(slug, sentence, answer, expect):
     """A row for an answer of allow_access."""
-    enter(f"access-{slug}", sentence, CLAUSE, (get("", ("X-Answer", answer)), expect), ACCESS)
+    enter(f"access-{slug}", sentence, CLAUSE, (get("", ("X-Answer", answer)), expect), config=ACCESS)
 
 
 LET_IN = Expect(200, json=[None, None, "site", "application"])
@@ -74,7 +80,7 @@ access(
 
 def password(slug, sentence, answer, expect):
     """A row for an answer of check_password."""
-    enter(f"password-{slug}", sentence, CLAUSE, (get("", LOGIN, ("X-Answer", answer)), expect), USER)
+    enter(f"password-{slug}", sentence, CLAUSE, (get("", LOGIN, ("X-Answer", answer)), expect), config=USER)
 
 
 def known(user):
@@ -95,9 +101,53 @@ password("nul", "and a name with a NUL in it", "'root\\0x'", failed(note="WSGI01
 password("raises", "and an exception", "1/0", failed("ZeroDivisionError"))
 
 
+def credentials(scene, ask):
+    """What a browser sends once it has been told how (RFC 7616) and has asked user for its secret."""
+    challenge = scene.begin(ask, token=f"before-{scene.token}").reply().header("WWW-Authenticate")
+    told = dict(re.findall(r'(\w+)="?([^",]+)', challenge))
+    target, count = scene.target(ask), "00000001"
+    asked = hashed(f"{ask.method}:{target}")
+    answer = ":".join((hashed("user:site:secret"), told["nonce"], count, "once", "auth", asked))
+    said = f'username="user", realm="site", nonce="{told["nonce"]}", uri="{target}", qop=auth, nc={count}'
+    return "Authorization", f'Digest {said}, cnonce="once", response="{hashed(answer)}"'
+
+
+def hashed(text):
+    """In the digits of a digest."""
+    return md5(text.encode()).hexdigest()
+
+
+def digest(slug, sentence, answer, expect, config=DIGEST):
+    """A row for an answer of get_realm_hash, to a client that knows the secret."""
+
+    def play(scene):
+        ask = get("", ("X-Answer", answer))
+        scene.compare(expect, scene.begin(ask.with_headers(credentials(scene, ask))).reply())
+        scene.found += scene.traces.mismatches(expect)
+
+    enter(f"digest-{slug}", sentence, CLAUSE, play=play, config=config)
+
+
+DIGESTED = Expect(200, json=["user", "Digest", "site", "application"])
+digest("right", "get_realm_hash says what user, realm and password come to", "secret(user, realm)", DIGESTED)
+digest("bytes", "also in bytes", "secret(user, realm).encode()", DIGESTED)
+digest("wrong", "another hash is another password's, and a 401", "'0' * 32", failed(status=401))
+digest("none", "so is None", "None", failed(status=401))
+digest("empty", "an empty one is a 500", "''", failed("empty realm hash", note="WSGI0178"))
+digest("number", "as is a number", "1", failed("None or string object", note="WSGI0179"))
+digest("raises", "and an exception", "1/0", failed("ZeroDivisionError"))
+digest(
+    "missing",
+    "and a script without the function",
+    "None",
+    failed("does not provide", note="WSGI0046"),
+    DIGEST.replace("decides.py", "good.wsgi"),
+)
+
+
 def groups(slug, sentence, answer, expect):
     """A row for an answer of groups_for_user."""
-    enter(f"groups-{slug}", sentence, CLAUSE, (get("", LOGIN, ("X-Groups", answer)), expect), GROUP)
+    enter(f"groups-{slug}", sentence, CLAUSE, (get("", LOGIN, ("X-Groups", answer)), expect), config=GROUP)
 
 
 groups("one", "one of the groups is enough", "['guests', 'admin']", known("user"))
@@ -122,10 +172,10 @@ groups("nothing", "None is no list of groups", "None", failed("not iterable", st
 groups("torn", "nor does a list that fails midway", "torn()", failed("can't be read", status=401))
 
 
-def dispatch(slug, sentence, what, answer, expect):
+def dispatch(slug, sentence, what, answer, expect, more=""):
     """A row for an answer of a dispatch script."""
     headers = (("X-What", what), ("X-Answer", answer))
-    enter(f"dispatch-{slug}", sentence, "compat 1.1", (get("", *headers), expect), DISPATCH)
+    enter(f"dispatch-{slug}", sentence, "compat 1.1", (get("", *headers), expect), config=DISPATCH + more)
 
 
 def placed(group="site", callable_object="application"):
@@ -140,6 +190,14 @@ dispatch("group-unknown", "it has to be known", "process", "'nosuch'", failed("n
 dispatch("callable", "a string is the callable", "callable", "'application'", placed())
 dispatch(
     "callable-unknown", "which has to be there", "callable", "'nosuch'", failed("nosuch", note="WSGI0089")
+)
+dispatch(
+    "https",
+    "it is told of https by HTTPS",
+    "process",
+    "'single' if environ.get('HTTPS') else None",
+    placed("single"),
+    "\nSetEnv HTTPS on",
 )
 dispatch("number", "a number is a 500", "process", "1", failed())
 dispatch("raises", "an exception is a 500", "process", "1/0", failed("ZeroDivisionError"))

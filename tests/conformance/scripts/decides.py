@@ -1,5 +1,7 @@
 """A script of access control and dispatch that answers what the request's X-Answer says, as an expression."""
 
+import hashlib
+
 
 def answer(environ, **names):
     """The value that this request spells out."""
@@ -16,6 +18,10 @@ def check_password(environ, user, password):
     return answer(environ, user=user, password=password)
 
 
+def get_realm_hash(environ, user, realm):
+    return answer(environ, user=user, realm=realm, secret=secret)
+
+
 def groups_for_user(environ, user):
     return eval(environ["HTTP_X_GROUPS"], {"user": user, "torn": torn})
 
@@ -26,6 +32,11 @@ def process_group(environ):
 
 def callable_object(environ):
     return answer(environ) if environ.get("HTTP_X_WHAT") == "callable" else None
+
+
+def secret(user, realm):
+    """The hash of the user whose password is secret."""
+    return hashlib.md5(f"{user}:{realm}:secret".encode()).hexdigest()
 
 
 def torn():
