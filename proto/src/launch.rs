@@ -322,7 +322,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 12] = [
+    /// All there are.
+    pub const ALL: [Self; 12] = [
         Self::Shutdown,
         Self::Graceful,
         Self::Eviction,

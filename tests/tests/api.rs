@@ -99,12 +99,13 @@ fn each_way_to_be_replaced_is_told_as_the_reason() {
     let sleep = |stack: &Stack| drop(stack.get("/sleep").expect(504));
     let signal = |number: Signal| move |stack: &Stack| drop(json(stack, &format!("/kill?{}", number as i32)));
     type Deed<'a> = &'a dyn Fn(&Stack);
-    let cases: [(&str, Deed<'_>, &str); 6] = [
+    let cases: [(&str, Deed<'_>, &str); 7] = [
         ("maximum-requests=1", &nothing, "maximum_requests"),
         ("restart-interval=1", &nothing, "restart_interval"),
         ("inactivity-timeout=1", &nothing, "inactivity_timeout"),
         ("threads=1 request-timeout=1 graceful-timeout=1", &sleep, "request_timeout"),
         ("cpu-time-limit=60", &signal(Signal::SIGXCPU), "cpu_time_limit"),
+        ("memory-high=1000000", &nothing, "memory_limit"),
         ("eviction-timeout=3", &signal(Signal::SIGUSR1), "eviction_signal"),
     ];
     for (options, deed, reason) in cases {
