@@ -108,7 +108,7 @@ impl Owner {
 mod tests {
     use super::*;
     use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use tempfile::TempDir;
 
     fn place() -> (TempDir, PathBuf, [Owner; 2]) {
@@ -140,6 +140,20 @@ mod tests {
         // The directory comes first: who owns that can put any file there.
         assert_eq!(number(Owner::User(54321), &script), 171);
         assert_eq!(number(Owner::Group(54321), &script), 160);
+    }
+
+    /// Root alone can give a file away.
+    #[test]
+    fn a_strangers_script_does_not_run_in_the_owners_own_directory() {
+        let (_dir, script, [user, group]) = place();
+        for (owner, new_user, new_group, expected) in
+            [(user, Some(54321), None, 164), (group, None, Some(54321), 155)]
+        {
+            match chown(&script, new_user, new_group) {
+                Ok(()) => assert_eq!(number(owner, &script), expected),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+            }
+        }
     }
 
     #[test]

@@ -204,3 +204,24 @@ fn embedded_code_can_be_forbidden() {
     stack.get("/").expect(500);
     assert_eq!(stack.get("/site").expect(200).text(), "Hello, world!\n");
 }
+
+/// Names of groups and variables come from clients, too, where the configuration takes them from there.
+#[test]
+fn what_is_longer_than_any_group_or_request_is_refused() {
+    let stack = Stack::on(Mpm::Event)
+        .config("LimitRequestFields 0\nLimitRequestFieldSize 70000")
+        .config("SetEnvIf X-Group (.+) GROUP=$1")
+        .config("WSGIApplicationGroup %{ENV:GROUP}")
+        .app("hello")
+        .run();
+    let named = |length: usize| stack.ask(&Request::get("/").header("X-Group", &"g".repeat(length))).status;
+    assert_eq!((named(512), named(513)), (200, 500));
+    stack.logged("error", &["WSGI8001"]);
+    let mut large = Request::get("/").header("X-Group", "short");
+    for number in 0..260 {
+        large = large.header(&format!("X-Large-{number}"), &"x".repeat(65_000));
+    }
+    assert_eq!(stack.ask(&large).status, 500);
+    stack.logged("error", &["WSGI8002"]);
+    assert_eq!(named(5), 200);
+}

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 use wsgid_proto::Message;
 use wsgid_proto::board::{Board, SlotState};
-use wsgid_proto::broker::{PoolOpened, PoolRefused, RefusalCause, worker_socket};
+use wsgid_proto::broker::{AskFate, PoolOpened, PoolRefused, RefusalCause, worker_socket};
 use wsgid_proto::control::Configure;
 
 const POOL: u64 = 0xabc;
@@ -45,6 +45,8 @@ impl Shared {
 enum Says {
     Opened(u64, OwnedFd),
     Refused(RefusalCause),
+    /// Whatever it is, without a board.
+    Bytes(Vec<u8>),
 }
 
 fn broker(directory: &Path, mut script: Vec<Says>) {
@@ -74,6 +76,7 @@ fn answer(mut stream: &UnixStream, says: &Says, socket_dir: &str) {
             let frame = PoolRefused { cause: *cause, reason: "no".into() }.frame();
             std::io::Write::write_all(&mut stream, &frame).unwrap();
         }
+        Says::Bytes(bytes) => std::io::Write::write_all(&mut stream, bytes).unwrap(),
     }
     // The question is read to its end before the connection closes, or the answer would be lost.
     let _ = stream.set_nonblocking(true);
@@ -417,6 +420,17 @@ fn refusals_have_their_statuses() {
         let scene = Scene::new();
         broker(scene.directory.path(), vec![Says::Refused(cause)]);
         assert_eq!(scene.deliver(&scene.runtime()).unwrap_err().message().status, status, "{cause:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_told_as_that() {
+    let opened = PoolOpened { pool: POOL, socket_dir: "/nowhere".into() };
+    let question = AskFate { pool: POOL, serial: 1 };
+    for bytes in [opened.frame(), question.frame(), b"HTTP/1.1 200 OK\r\n\r\n".to_vec()] {
+        let scene = Scene::new();
+        broker(scene.directory.path(), vec![Says::Bytes(bytes)]);
+        assert_eq!(scene.deliver(&scene.runtime()).unwrap_err().message(), crate::message::BAD_BROKER);
     }
 }
 

@@ -53,7 +53,7 @@ fn name_in(quotation: &str) -> Option<String> {
     }
     let (name, rest) = quotation.split_at(quotation.find(['(', '=', ' ', '[']).unwrap_or(quotation.len()));
     let directive = name.trim_start_matches('<').starts_with("WSGI");
-    let alone = rest.is_empty() || rest.starts_with(['(', '=']) || directive;
+    let alone = rest.is_empty() || rest.trim_start().starts_with(['(', '=']) || directive;
     let begins = directive || name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let pattern = name.strip_suffix('*').filter(|start| start.ends_with(['_', '.', '-']));
     (alone && begins && is_plain(pattern.unwrap_or(name.trim_start_matches('<')))).then(|| name.to_string())
