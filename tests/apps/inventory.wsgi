@@ -52,6 +52,13 @@ def members_of(name, kinds):
     return sorted(set().union(*[members(kind) for kind in kinds if kind.__name__ == name]))
 
 
+def is_ours(value):
+    """Is it what `sys` would not have elsewhere?"""
+    if type(value).__module__ == "mod_wsgi":
+        return True
+    return value == ["mod_wsgi"] or type(getattr(value, "buffer", None)).__module__ == "mod_wsgi"
+
+
 def keys_of(value):
     """Of dicts, and of those in them."""
     if isinstance(value, dict):
@@ -72,6 +79,7 @@ def everything(environ, start_response):
         "events": {name: sorted(keys) for name, keys in events.items()},
         "environs": {who: sorted(keys) for who, (keys, _) in environs.items()},
         "metrics": sorted(set().union(*map(keys_of, reports))),
+        "sys": public(name for name, value in vars(sys).items() if is_ours(value)),
         "script": sorted(name for name in globals() if name in ("__name__", "__file__", "__mtime__")),
     }
 

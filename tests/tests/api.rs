@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::time::Duration;
+use wsgid_proto::launch::Reason;
 use wsgid_tests::wait::{PATIENCE, until};
 use wsgid_tests::{Mpm, Plan, Stack, each_mpm, eventually};
 
@@ -51,6 +52,12 @@ fn last_word(stack: &Stack, reason: &str) {
     assert_eq!(stack.log("wsgid").matches("hears process_stopping {\"").count(), 1);
 }
 
+/// The daemon says why it replaces a worker, in words that administrators can look for.
+#[track_caller]
+fn is_replaced(stack: &Stack, reason: Reason) {
+    stack.logged("wsgid", &[&format!("worker is replaced: it {}", reason.words()), "group=site"]);
+}
+
 #[test]
 fn a_changed_script_is_the_reason_to_stop() {
     let stack = site("threads=2").run();
@@ -59,6 +66,9 @@ fn a_changed_script_is_the_reason_to_stop() {
     file.set_modified(std::time::SystemTime::now() + Duration::from_secs(10)).unwrap();
     until("a new worker", || json(&stack, "/pid") != before);
     last_word(&stack, "script_reload");
+    stack.logged("wsgid", &["starting worker", "group=site", "uid=", "gid=", "threads=2"]);
+    stack.logged("wsgid", &["worker is ready", "group=site"]);
+    stack.logged("wsgid", &["reload wanted: ", "apps/api.wsgi has changed", "group=site"]);
 }
 
 #[test]
@@ -76,6 +86,7 @@ fn so_is_the_end_of_the_daemon() {
     json(&stack, "/pid");
     stack.stop_daemon();
     last_word(&stack, "shutdown_signal");
+    stack.logged("wsgid", &["worker exited with status 0", "group=site"]);
 }
 
 #[test]
@@ -89,6 +100,9 @@ fn so_are_signals() {
         let pid = json(&stack, "/pid").as_i64().unwrap();
         kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
         last_word(&stack, reason);
+        if signal == Signal::SIGUSR1 {
+            is_replaced(&stack, Reason::Graceful);
+        }
     }
 }
 
@@ -114,6 +128,7 @@ fn each_way_to_be_replaced_is_told_as_the_reason() {
         deed(&stack);
         let line = format!("hears process_stopping {{\"shutdown_reason\": \"{reason}\"}}");
         until(&line, || stack.log("wsgid").contains(&line));
+        is_replaced(&stack, Reason::named(reason).unwrap());
     }
 }
 
@@ -129,6 +144,7 @@ fn an_application_that_did_not_start_is_told_so() {
         .file("code/app.wsgi", app)
         .run();
     stack.logged("wsgid", &["hears {'shutdown_reason': 'startup_timeout'}"]);
+    is_replaced(&stack, Reason::Startup);
 }
 
 #[test]

@@ -49,6 +49,7 @@ each_mpm! {
             assert!(!reply.head.contains("X-Split"), "{how}: {}", reply.head);
             stack.logged("one.example", &[told, "[client 127.0.0.1:"]);
         }
+        stack.logged("one.example", &["Exception occurred processing WSGI script '", "failing.wsgi'."]);
         stack.logged("one.example", &["Traceback (most recent call last)"]);
         stack.logged("one.example", &["failing.wsgi", "line", "in application"]);
         assert!(!stack.log("two.example").contains("Traceback"));
@@ -81,6 +82,7 @@ each_mpm! {
             stack.get_from("one.example", "/s").expect(500);
         }
         stack.logged("one.example", &["[client 127.0.0.1:", "Traceback (most recent call last)"]);
+        stack.logged("one.example", &["Failed to exec Python script file '", "import_error.wsgi'."]);
         stack.logged("one.example", &["[client 127.0.0.1:", "RuntimeError: the import fails on purpose"]);
         stack.logged("one.example", &["[client 127.0.0.1:", "SyntaxError"]);
         assert!(!stack.log("two.example").contains("Traceback"));

@@ -196,7 +196,7 @@ each_mpm! {
         let reply = victim.reply().unwrap();
         assert_eq!((reply.status, reply.reason.as_str()), (502, "Bad Gateway"));
         stack.logged("error", &["[client 127.0.0.1:", "'site'", "SIGKILL"]);
-        stack.logged("wsgid", &[&format!("pid={pid}"), "SIGKILL"]);
+        stack.logged("wsgid", &[&format!("pid={pid}"), "worker was ended by SIGKILL"]);
         // Others are served meanwhile, and the place of the dead one is filled.
         for n in 0..10 {
             let (mut connection, name) = begin(&stack, "/", &format!("b{n}"));
@@ -498,4 +498,23 @@ fn wsgictl_shows_and_reloads() {
     until("another worker answers", || stack.get("/").expect(200).json()["pid"] != pid);
     let (good, said) = wsgictl(&["reload", "nosuch"]);
     assert!(!good && said.contains("nosuch"), "{said}");
+}
+
+const ENDLESS: &str = "import atexit, threading
+atexit.register(threading.Event().wait)
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [b'served']
+";
+
+#[test]
+fn a_worker_has_shutdown_timeout_to_end_in() {
+    let mut stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site shutdown-timeout=1\nWSGIProcessGroup site")
+        .config("WSGIScriptAlias / @APPS@/endless.wsgi")
+        .file("apps/endless.wsgi", ENDLESS)
+        .run();
+    assert_eq!(stack.get("/").expect(200).text(), "served");
+    stack.stop_daemon();
+    stack.logged("wsgid", &["[site ", "the time to end is up"]);
 }

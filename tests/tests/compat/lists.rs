@@ -5,7 +5,7 @@ use wsgid_tests::stage::repository;
 
 /// `absent` has what mod_wsgi has, or had, and this project has not.
 pub const LISTS: &[&str] =
-    &["absent", "api", "directives", "environ", "messages", "mounts", "options", "statuses"];
+    &["absent", "api", "directives", "environ", "messages", "mounts", "options", "statuses", "texts"];
 
 pub fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))

@@ -147,3 +147,17 @@ fn every_condition_of_the_notes_is_listed() {
     let unlisted: Vec<_> = conditions(&notes).difference(&listed).cloned().collect();
     assert!(unlisted.is_empty(), "not in tests/compat/statuses.list: {unlisted:?}");
 }
+
+/// What administrators look for in logs: quoted in the last part of section 7.
+#[test]
+fn every_text_of_the_notes_is_listed() {
+    let Some(notes) = notes() else { return };
+    let texts: Vec<_> = notes.split_once("\n### 7.3").unwrap().1.split('"').skip(1).step_by(2).collect();
+    let listed = names("texts");
+    let unlisted: Vec<_> =
+        texts.iter().filter(|text| !listed.iter().any(|known| text.contains(known))).collect();
+    assert!(unlisted.is_empty(), "not in tests/compat/texts.list: {unlisted:?}");
+    let gone: Vec<_> =
+        listed.iter().filter(|known| !texts.iter().any(|text| text.contains(*known))).collect();
+    assert!(gone.is_empty(), "in tests/compat/texts.list alone: {gone:?}");
+}

@@ -1,6 +1,6 @@
 //! The lists and this project's own tables.
 
-use crate::lists::{names, read, same};
+use crate::lists::{list, names, read, same};
 use std::collections::BTreeSet;
 use wsgid_proto::launch::Reason;
 use wsgid_proto::options::RULES;
@@ -55,6 +55,25 @@ fn every_message_is_listed() {
     same("messages", &names("messages"), &ours);
 }
 
+/// What mod_wsgi writes to logs: the manual page says what stands here instead.
+#[test]
+fn every_text_is_listed() {
+    let page = read("packaging/man/wsgid-messages.7");
+    let ours = page.lines().filter_map(|line| line.strip_prefix(".It Dq ")).map(String::from).collect();
+    same("texts", &names("texts"), &ours);
+}
+
+/// What it says there is what the daemon says of a worker that it replaces.
+#[test]
+fn the_manual_page_has_the_daemons_words() {
+    let page = read("packaging/man/wsgid-messages.7").replace("\\(aq", "'");
+    let said: Vec<_> = between(&page, ".Dq worker is replaced: it ", "\n");
+    let wrong: Vec<_> =
+        said.iter().filter(|words| !Reason::ALL.iter().any(|reason| reason.words() == **words)).collect();
+    assert!(said.len() == 5 && wrong.is_empty(), "{wrong:?} of {said:?}");
+    assert!(page.contains(Reason::Deadlock.words()));
+}
+
 /// Those of the messages, that of a client who is too slow (which is httpd's to say), 200 for what is no fault here, and
 /// "cut" for what keeps the status that it had begun with.
 #[test]
@@ -64,6 +83,25 @@ fn every_status_is_listed() {
     let mut ours: BTreeSet<String> = paragraphs().into_iter().filter_map(|(_, status)| status).collect();
     ours.extend(["200", "408", "cut"].map(String::from));
     same("statuses", &listed, &ours);
+}
+
+/// Each number that mod_wsgi has as well stands behind a condition of the status that it has.
+#[test]
+fn every_number_has_its_condition() {
+    let mut listed = BTreeSet::new();
+    for (condition, evidence) in list("statuses") {
+        let status = condition.split(' ').next().unwrap();
+        let numbers = evidence.split_whitespace().filter(|word| word.starts_with("WSGI"));
+        listed.extend(numbers.map(|number| format!("{status} {number}")));
+    }
+    let statuses =
+        paragraphs().into_iter().filter_map(|(number, status)| Some(format!("{} {number}", status?)));
+    let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) = statuses.partition(|pair| pair.contains("WSGI8"));
+    let wrong: Vec<_> =
+        listed.iter().filter(|pair| !ours.contains(*pair) && !theirs.contains(*pair)).collect();
+    assert!(wrong.is_empty(), "the manual page has another status: {wrong:?}");
+    let missing: Vec<_> = theirs.difference(&listed).collect();
+    assert!(missing.is_empty(), "behind no condition of tests/compat/statuses.list: {missing:?}");
 }
 
 /// Names that stand in no table, and where they stand.
