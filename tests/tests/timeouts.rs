@@ -165,6 +165,30 @@ fn a_worker_that_grows_is_replaced() {
     stack.logged("wsgid", &["more than memory-high"]);
 }
 
+#[test]
+fn a_worker_that_grows_over_the_other_mark_is_not_kept_until_another_is_there() {
+    let stack = site(Mpm::Event, "threads=2 memory-max=100000000");
+    let old = stack.get("/").expect(200).text();
+    stack.get("/grow");
+    another_serves(&stack, &old);
+    stack.logged("wsgid", &["more than memory-max"]);
+}
+
+#[test]
+fn requests_of_a_worker_that_is_replaced_have_graceful_timeout() {
+    let stack = site(Mpm::Event, "threads=2 graceful-timeout=1 shutdown-timeout=1");
+    let old = stack.get("/").expect(200).text();
+    let mut waiting = stack.connect();
+    waiting.send(Request::get("/sleep").bytes());
+    until("it is served", || stack.daemon().pools("site")[0].workers.iter().any(|worker| worker.claimed > 0));
+    let begun = Instant::now();
+    stack.wsgictl(&["reload", "site"]);
+    another_serves(&stack, &old);
+    assert_eq!(waiting.reply().unwrap().status, 502);
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(10), "{waited:?}");
+}
+
 /// As long as there is no room for it, an answer waits; and not for ever.
 #[test]
 fn a_client_that_takes_nothing_has_its_time() {
