@@ -138,6 +138,8 @@ plain_message! {
         restrict_stdout: bool,
         /// `signal.signal()` does nothing.
         restrict_signal: bool,
+        /// At its end it does what an interpreter does.
+        destroy_interpreter: bool,
         /// After so many requests it is [`Worn`]; with 0 it never is, here and below.
         maximum_requests: u64,
         /// After so long without any.

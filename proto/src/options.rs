@@ -70,6 +70,7 @@ pub const RULES: &[OptionRule] = &[
     rule("restrict-stdin", Switch, Full),
     rule("restrict-stdout", Switch, Full),
     rule("restrict-signal", Switch, Full),
+    rule("destroy-interpreter", Switch, Full),
     rule("stack-size", BYTES, Full),
     rule("maximum-requests", COUNT, Full),
     rule("maximum-requests-jitter", COUNT, Full),
@@ -187,6 +188,8 @@ pub struct ProcessGroup {
     pub restrict_stdout: bool,
     /// `signal.signal()` does nothing.
     pub restrict_signal: bool,
+    /// At its end a worker waits for the threads of the application, and calls what is registered with atexit.
+    pub destroy_interpreter: bool,
     /// Bytes for each thread's stack; 0 is the system's default.
     pub stack_size: u64,
     /// Variables of the workers' environment, in their order.
@@ -337,6 +340,7 @@ impl ProcessGroup {
             restrict_stdin: false,
             restrict_stdout: false,
             restrict_signal: true,
+            destroy_interpreter: true,
             stack_size: 0,
             env: Vec::new(),
             env_files: Vec::new(),
@@ -532,6 +536,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "restrict-stdin" => group.restrict_stdin = checked.on,
         "restrict-stdout" => group.restrict_stdout = checked.on,
         "restrict-signal" => group.restrict_signal = checked.on,
+        "destroy-interpreter" => group.destroy_interpreter = checked.on,
         "env" => group.env.push(split_variable(value)),
         "env-file" => group.env_files.push(Bytes::copy_from_slice(value)),
         "display-name" => group.display_name = Some(text()),

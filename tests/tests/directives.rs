@@ -76,7 +76,6 @@ const DIRECTIVES: &[(&str, Where)] = &[
 
 /// Those that are accepted and do nothing, as every removed one.
 const WITHOUT_EFFECT: &[&str] = &[
-    "WSGIDestroyInterpreter",
     "WSGIPerInterpreterGIL",
     "WSGIFreeThreading",
     "WSGICaseSensitivity",

@@ -518,3 +518,34 @@ fn a_worker_has_shutdown_timeout_to_end_in() {
     stack.stop_daemon();
     stack.logged("wsgid", &["[site ", "the time to end is up"]);
 }
+
+/// Says when it is told that it ends, and when its interpreter does.
+const ENDING: &str = "\
+import atexit, mod_wsgi, os
+group = mod_wsgi.process_group
+atexit.register(print, 'atexit', group)
+@mod_wsgi.subscribe_shutdown
+def stopping(name, **facts):
+    print('stopping', group, flush=True)
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+
+#[test]
+fn a_worker_may_end_without_the_end_of_its_interpreter() {
+    let stack = Stack::on(Mpm::Event)
+        .file("apps/ending.wsgi", ENDING)
+        .config("WSGIDestroyInterpreter Off")
+        .config("WSGIDaemonProcess bare\nWSGIDaemonProcess whole destroy-interpreter=On")
+        .config("WSGIScriptAlias /bare @APPS@/ending.wsgi process-group=bare")
+        .config("WSGIScriptAlias /whole @APPS@/ending.wsgi process-group=whole")
+        .run();
+    let pids = ["/bare", "/whole"].map(|at| stack.get(at).expect(200).text());
+    stack.wsgictl(&["reload", "--all"]);
+    until("both have ended", || pids.iter().all(|pid| !std::path::Path::new("/proc").join(pid).exists()));
+    for said in ["stopping bare", "stopping whole", "atexit whole"] {
+        stack.logged("wsgid", &[said]);
+    }
+    assert!(!stack.log("wsgid").contains("atexit bare"), "{}", stack.log("wsgid"));
+}

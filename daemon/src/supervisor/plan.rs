@@ -140,6 +140,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         restrict_stdin: options.restrict_stdin,
         restrict_stdout: options.restrict_stdout,
         restrict_signal: options.restrict_signal,
+        destroy_interpreter: options.destroy_interpreter,
         maximum_requests: maximum_requests(options, place.serial),
         inactivity_seconds: idle_seconds(options),
         display_name: display_name(options),

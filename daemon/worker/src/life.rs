@@ -136,14 +136,19 @@ fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
         let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false }.for_the_end(&mut signals);
         drain(worker, &retire, signals)
     });
-    finish(py, end)?;
+    finish(py, worker, end)?;
     sys::leave(0)
 }
 
-/// What an interpreter does at its end, as far as it has time for that.
-pub(crate) fn finish(py: Python<'_>, end: Instant) -> PyResult<()> {
+/// What an interpreter does at its end, as far as it has time for that and the group wants it.
+pub(crate) fn finish(py: Python<'_>, worker: &Worker, end: Instant) -> PyResult<()> {
+    let runtime = python::runtime(py)?;
     let seconds = end.saturating_duration_since(Instant::now()).as_secs_f64();
-    if let Err(error) = python::runtime(py)?.call_method1("finish", (seconds,)) {
+    let finished = match worker.plan.destroy_interpreter {
+        true => runtime.call_method1("finish", (seconds,)),
+        false => runtime.call_method0("flush_streams"),
+    };
+    if let Err(error) = finished {
         journal::note(&format!("the end was not clean: {error}"));
     }
     Ok(())

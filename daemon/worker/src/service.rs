@@ -36,7 +36,7 @@ pub(crate) fn run(py: Python<'_>, worker: &'static Worker) -> PyResult<()> {
         sys::leave(0);
     }
     life::reap_after(grace(worker) + LAST_GRACE);
-    life::finish(py, Instant::now() + grace(worker))?;
+    life::finish(py, worker, Instant::now() + grace(worker))?;
     sys::leave(i32::from(!good))
 }
 

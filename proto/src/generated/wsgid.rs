@@ -400,6 +400,9 @@ pub struct WorkerPlan {
     pub restrict_stdout: bool,
     #[prost(bool, tag = "19")]
     pub restrict_signal: bool,
+    /// threads are joined and atexit runs at its end
+    #[prost(bool, tag = "31")]
+    pub destroy_interpreter: bool,
     /// the scoreboard's descriptor is open
     #[prost(bool, tag = "20")]
     pub server_metrics: bool,

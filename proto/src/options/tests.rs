@@ -93,7 +93,7 @@ fn every_option_is_in_force_or_warns_with_its_name() {
         };
         let value = match rule.name {
             "processes" | "processes-max" | "listen-backlog" => "2",
-            "restrict-signal" => "Off", // it is on by default
+            "restrict-signal" | "destroy-interpreter" => "Off", // they are on by default
             _ => value,
         };
         let (group, complaints) = one(rule.name, value);

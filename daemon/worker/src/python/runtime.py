@@ -227,6 +227,10 @@ def finish(seconds):
         atexit._run_exitfuncs()
     except BaseException:
         report('an atexit callback raised')
+    flush_streams()
+
+
+def flush_streams():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -234,6 +234,7 @@ fn launch() -> Vec<Payload> {
         watch: true,
         processes: 2,
         restrict_signal: true,
+        destroy_interpreter: true,
         server_metrics: true,
         server: server(),
         ..WorkerPlan::default()
