@@ -238,16 +238,18 @@ static void tell(cmd_parms *cmd, const char *why)
                  cmd->directive->filename, cmd->directive->line_num, why);
 }
 
-/* A directive that is accepted without effect; cmd->info says why. */
+/* A directive that is accepted without effect, if its arguments are such as mod_wsgi takes; cmd->info is its
+ * wsgid_idle. */
 static const char *no_effect(cmd_parms *cmd, void *dir, const char *args)
 {
-    tell(cmd, cmd->info);
-    return NULL;
-}
+    const wsgid_idle *idle = cmd->info;
+    const char *complaint = idle->check(cmd, args);
 
-static const char *no_effect_flag(cmd_parms *cmd, void *dir, int on)
-{
-    return no_effect(cmd, dir, NULL);
+    if (complaint)
+        return complaint;
+    if (!idle->unless || strcasecmp(ap_getword_conf(cmd->temp_pool, &args), idle->unless) != 0)
+        tell(cmd, idle->why);
+    return NULL;
 }
 
 /* The same for those that only the main server may have. */
@@ -257,32 +259,89 @@ static const char *global_no_effect(cmd_parms *cmd, void *dir, const char *args)
     return complaint ? complaint : no_effect(cmd, dir, args);
 }
 
-static const char *global_no_effect_value(cmd_parms *cmd, void *dir, const char *value)
+/* What is said of a directive that is accepted and changes nothing; NULL for one that does, or may. */
+const wsgid_idle *wsgid_idle_of(const command_rec *command)
 {
-    return global_no_effect(cmd, dir, value);
+    cmd_func does = command->func;
+    return does.raw_args == no_effect || does.raw_args == global_no_effect ? command->cmd_data : NULL;
 }
 
-static const char *global_no_effect_flag(cmd_parms *cmd, void *dir, int on)
+static const char *anything(cmd_parms *cmd, const char *args)
 {
-    return global_no_effect(cmd, dir, NULL);
+    return NULL;
 }
 
-/* Case counts here, as files have it. */
-static const char *case_sensitivity(cmd_parms *cmd, void *dir, int on)
+/* The only argument; NULL if there is none, or more than one. */
+static const char *only_word(cmd_parms *cmd, const char *args)
 {
-    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    return complaint || on ? complaint : no_effect(cmd, dir, NULL);
+    const char *word = ap_getword_conf(cmd->temp_pool, &args);
+    return *word && !*args ? word : NULL;
 }
 
-/* Why a directive that is accepted changes nothing; NULL where it does, or may. */
-const char *wsgid_without_effect(const command_rec *command)
+static const char *one_word(cmd_parms *cmd, const char *args)
 {
-    const cmd_func *does = &command->func;
-    int nothing = does->raw_args == no_effect || does->raw_args == global_no_effect
-        || does->flag == no_effect_flag || does->flag == global_no_effect_flag
-        || does->take1 == global_no_effect_value;
+    return only_word(cmd, args) ? NULL : apr_pstrcat(cmd->pool, cmd->cmd->name, " takes one argument", NULL);
+}
 
-    return nothing ? command->cmd_data : NULL;
+/* One of `words`, in letters of any case; the list ends with NULL. */
+static const char *one_of(cmd_parms *cmd, const char *args, const char *const *words)
+{
+    const char *word = only_word(cmd, args), *known = NULL;
+
+    for (; *words; ++words) {
+        if (word && strcasecmp(word, *words) == 0)
+            return NULL;
+        known = known ? apr_pstrcat(cmd->temp_pool, known, ", ", *words, NULL) : *words;
+    }
+    return apr_pstrcat(cmd->pool, cmd->cmd->name, " must be one of: ", known, NULL);
+}
+
+static const char *on_or_off(cmd_parms *cmd, const char *args)
+{
+    static const char *const words[] = { "On", "Off", NULL };
+    return one_of(cmd, args, words);
+}
+
+static const char *accept_mutex(cmd_parms *cmd, const char *args)
+{
+    static const char *const words[] = { "default", "flock", "fcntl", "sysvsem", "posixsem", "pthread", NULL };
+    return one_of(cmd, args, words);
+}
+
+static int is_time(const char *word)
+{
+    char *end;
+    return word && apr_isdigit(*word) && strtod(word, &end) >= 0 && !*end;
+}
+
+static const char *seconds(cmd_parms *cmd, const char *args)
+{
+    return is_time(only_word(cmd, args)) ? NULL
+                                         : apr_pstrcat(cmd->pool, cmd->cmd->name, " takes a number of seconds", NULL);
+}
+
+static const char *telemetry_service(cmd_parms *cmd, const char *args)
+{
+    const char *key, *value, *complaint, *address = ap_getword_conf(cmd->temp_pool, &args);
+
+    if (strncmp(address, "unix:", 5) != 0 || address[5] != '/')
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes unix: with the path of a socket", NULL);
+    while (!(complaint = wsgid_option(cmd->pool, &args, &key, &value)) && key)
+        if (strcmp(key, "interval") != 0 || !is_time(value))
+            return apr_pstrcat(cmd->pool, cmd->cmd->name, " has one option, interval= with a number of seconds", NULL);
+    return complaint;
+}
+
+static const char *telemetry_options(cmd_parms *cmd, const char *args)
+{
+    static const char *const words[] = { "None", "All", "CaptureUserAgent", "+CaptureUserAgent", "-CaptureUserAgent",
+                                         NULL };
+    const char *complaint = NULL;
+
+    do
+        complaint = one_of(cmd, ap_getword_conf(cmd->temp_pool, &args), words);
+    while (!complaint && *args);
+    return complaint;
 }
 
 #define SETTING(name) ((void *)APR_OFFSETOF(wsgid_settings, name))
@@ -295,11 +354,13 @@ const char *wsgid_without_effect(const command_rec *command)
 #define ALL_GROUPS(name, option, words) AP_INIT_TAKE1(name, set_for_all, option, SERVER, words)
 #define IMPLICIT_GROUP(name, option, words) AP_INIT_TAKE1(name, set_for_implicit, option, SERVER, words)
 
-#define MOOT(name, where, why) AP_INIT_RAW_ARGS(name, no_effect, "has nothing to do here: " why, where, why)
-#define GLOBAL(name, words) AP_INIT_RAW_ARGS(name, global_no_effect, words, SERVER, words)
-#define GLOBAL_VALUE(name, words) AP_INIT_TAKE1(name, global_no_effect_value, words, SERVER, words)
-#define GLOBAL_FLAG(name, words) AP_INIT_FLAG(name, global_no_effect_flag, words, SERVER, words)
-#define GONE(name) MOOT(name, OR_ALL, "it was removed from mod_wsgi; take the line out")
+/* Directives without effect: why, how their arguments are checked, and with which of them there is nothing to tell. */
+#define IDLE(name, does, where, check, unless, why, words) \
+    AP_INIT_RAW_ARGS(name, does, ((void *)&(const wsgid_idle) { why, check, unless }), where, words)
+#define GLOBAL_IDLE(name, check, why, words) IDLE(name, global_no_effect, SERVER, check, NULL, why, words)
+#define GONE(name) \
+    IDLE(name, no_effect, OR_ALL, anything, NULL, \
+         "has nothing to do here: it was removed from mod_wsgi; take the line out", "removed from mod_wsgi")
 
 const command_rec wsgid_directives[] = {
     AP_INIT_RAW_ARGS("WSGIScriptAlias", add_alias, NULL, SERVER,
@@ -366,20 +427,33 @@ const command_rec wsgid_directives[] = {
 
     AP_INIT_FLAG("WSGIPassApacheRequest", pass_apache_request, NULL, ANYWHERE,
                  "whether applications see httpd's request_rec, which they can't"),
-    AP_INIT_FLAG("WSGIGroupAuthoritative", no_effect_flag,
-                 "has nothing to do here: RequireAny and RequireAll say what counts", OR_AUTHCFG,
-                 "whether other modules are asked for groups as well"),
-    AP_INIT_FLAG("WSGICaseSensitivity", case_sensitivity, "has nothing to do here: case counts as it does for files",
-                 SERVER, "whether the case of letters counts in the names of scripts"),
-    GLOBAL("WSGITelemetryService", "has no effect: telemetry is not offered here"),
-    GLOBAL_VALUE("WSGISlowRequests", "has no effect: telemetry is not offered here"),
-    GLOBAL("WSGITelemetryOptions", "has no effect: telemetry is not offered here"),
-    GLOBAL_FLAG("WSGIFreeThreading", "has no effect: builds of Python without the GIL are not served yet"),
-    GLOBAL_FLAG("WSGIPerInterpreterGIL", "has nothing to do here: every application group has a process of its own"),
-    GLOBAL_VALUE("WSGISocketPrefix", "has nothing to do here: WSGIDaemonSocket names the daemon's socket"),
-    GLOBAL_FLAG("WSGISocketRotation", "has nothing to do here: sockets belong to the daemon, not to a generation of httpd"),
-    GLOBAL_VALUE("WSGIAcceptMutex", "has nothing to do here: workers share no listening socket"),
-    GLOBAL_FLAG("WSGIVerboseDebugging", "has nothing to do here, nor in mod_wsgi; LogLevel wsgi:debug says more"),
+    IDLE("WSGIGroupAuthoritative", no_effect, OR_AUTHCFG, on_or_off, NULL,
+         "has nothing to do here: RequireAny and RequireAll say what counts",
+         "whether other modules are asked for groups as well"),
+    IDLE("WSGICaseSensitivity", global_no_effect, SERVER, on_or_off, "On",
+         "has nothing to do here: case counts as it does for files",
+         "whether the case of letters counts in the names of scripts"),
+    GLOBAL_IDLE("WSGITelemetryService", telemetry_service, "has no effect: telemetry is not offered here",
+                "unix: with the path of a socket, then options"),
+    GLOBAL_IDLE("WSGISlowRequests", seconds, "has no effect: telemetry is not offered here",
+                "seconds after which a request is told of"),
+    GLOBAL_IDLE("WSGITelemetryOptions", telemetry_options, "has no effect: telemetry is not offered here",
+                "what telemetry tells: None, All, or + or - and CaptureUserAgent"),
+    GLOBAL_IDLE("WSGIFreeThreading", on_or_off, "has no effect: builds of Python without the GIL are not served yet",
+                "whether Python runs without the GIL"),
+    GLOBAL_IDLE("WSGIPerInterpreterGIL", on_or_off,
+                "has nothing to do here: every application group has a process of its own",
+                "whether application groups have a GIL each"),
+    GLOBAL_IDLE("WSGISocketPrefix", one_word, "has nothing to do here: WSGIDaemonSocket names the daemon's socket",
+                "how the paths of sockets begin"),
+    GLOBAL_IDLE("WSGISocketRotation", on_or_off,
+                "has nothing to do here: sockets belong to the daemon, not to a generation of httpd",
+                "whether sockets are other ones after a restart"),
+    GLOBAL_IDLE("WSGIAcceptMutex", accept_mutex, "has nothing to do here: workers share no listening socket",
+                "how workers take turns at a socket"),
+    GLOBAL_IDLE("WSGIVerboseDebugging", on_or_off,
+                "has nothing to do here, nor in mod_wsgi; LogLevel wsgi:debug says more",
+                "whether more is logged"),
     GONE("WSGILazyInitialization"),
     GONE("WSGINewRelicConfigFile"),
     GONE("WSGINewRelicEnvironment"),

@@ -6,7 +6,8 @@
  *
  *   mod_wsgid-dump 1
  *   fact       name value
- *   command    a directive of ours, where it may stand, why it has no effect (empty where it has one)
+ *   command    a directive of ours, where it may stand, why it has no effect (empty where it has one),
+ *              and with which argument there is nothing to say of that
  *   server     file, line, name and port; the main server has no file
  *   directive  depth, file, line, name, arguments; the children of a section follow it, one level deeper
  *   end
@@ -66,9 +67,11 @@ static void commands(apr_file_t *out, apr_pool_t *p)
 {
     const command_rec *command;
 
-    for (command = wsgid_directives; command->name; ++command)
-        apr_file_printf(out, "command\t%s\t%s\t%s\n", command->name, contexts(command->req_override),
-                        escaped(p, wsgid_without_effect(command)));
+    for (command = wsgid_directives; command->name; ++command) {
+        const wsgid_idle *idle = wsgid_idle_of(command);
+        apr_file_printf(out, "command\t%s\t%s\t%s\t%s\n", command->name, contexts(command->req_override),
+                        escaped(p, idle ? idle->why : NULL), escaped(p, idle ? idle->unless : NULL));
+    }
 }
 
 static void servers(apr_file_t *out, apr_pool_t *p, const server_rec *s)

@@ -70,6 +70,15 @@ typedef struct {
 /* WSGIMapHEADToGET. */
 typedef enum { WSGID_MAP_OFF, WSGID_MAP_ON, WSGID_MAP_AUTO } wsgid_map_head;
 
+/* A directive that is accepted and changes nothing. */
+typedef struct {
+    const char *why;
+    /* What is wrong with the arguments, or NULL. */
+    const char *(*check)(cmd_parms *cmd, const char *args);
+    /* The argument with which it says what is so anyway, or NULL. */
+    const char *unless;
+} wsgid_idle;
+
 /* What the way to an application says of it, for settings that it overrides; else NULL or WSGID_UNSET. */
 typedef struct {
     const char *process_group;
@@ -155,7 +164,7 @@ wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route);
 
 /* directives.c */
 extern const command_rec wsgid_directives[];
-const char *wsgid_without_effect(const command_rec *command);
+const wsgid_idle *wsgid_idle_of(const command_rec *command);
 
 /* options.c */
 const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value);

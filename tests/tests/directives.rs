@@ -1,6 +1,7 @@
 //! Directives of the main server: what of it reaches the interpreters, and where each may stand.
 
 use serde_json::{Value, json};
+use wsgid_tests::check::findings;
 use wsgid_tests::httpd::configtest;
 use wsgid_tests::wait::until;
 use wsgid_tests::{Mpm, Plan, Stack};
@@ -131,6 +132,21 @@ fn every_directive_may_stand_where_mod_wsgi_has_it() {
 }
 
 #[test]
+fn wsgictl_check_names_whatever_has_no_effect() {
+    let main = lines_for(&[Main, Servers, Sections, Htaccess, Everywhere]).replace("@NEW@", "outer");
+    let (_, found) = findings(&plan(&main).lay_out(), &[]);
+    for (line, place) in DIRECTIVES {
+        let name = name_of(line);
+        let begins = |each: &&Value| each["what"].as_str().unwrap().starts_with(&format!("{name} has n"));
+        let due = *place == Everywhere || WITHOUT_EFFECT.contains(&name);
+        assert_eq!(found.iter().filter(begins).count(), usize::from(due), "{name}: {found:#?}");
+    }
+    // It says what is so anyway.
+    let (_, found) = findings(&plan("WSGICaseSensitivity on").lay_out(), &[]);
+    assert!(!format!("{found:?}").contains("WSGICaseSensitivity"), "{found:?}");
+}
+
+#[test]
 fn no_directive_may_stand_elsewhere() {
     for (line, place) in DIRECTIVES {
         let refused = match place {
@@ -190,6 +206,17 @@ fn what_a_directive_can_not_mean_is_refused_at_its_line() {
         ("WSGISwitchInterval 0", "a positive number"),
         ("WSGIPassApacheRequest On", "Python runs outside of httpd"),
         ("WSGIMapHEADToGET perhaps", "Off | On | Auto"),
+        ("WSGIAcceptMutex spinlock", "default, flock, fcntl, sysvsem, posixsem, pthread"),
+        ("WSGIAcceptMutex flock fcntl", "must be one of"),
+        ("WSGICaseSensitivity perhaps", "On, Off"),
+        ("WSGISocketRotation", "On, Off"),
+        ("WSGISocketPrefix", "takes one argument"),
+        ("WSGITelemetryService tcp:host", "unix:"),
+        ("WSGITelemetryService unix:/tmp/x interval=often", "interval="),
+        ("WSGITelemetryService unix:/tmp/x rate=1", "interval="),
+        ("WSGITelemetryOptions +CaptureUserAgent +Everything", "CaptureUserAgent"),
+        ("WSGISlowRequests soon", "a number of seconds"),
+        ("<Location />\nWSGIGroupAuthoritative perhaps\n</Location>", "On, Off"),
         ("WSGITrustedProxies nowhere", "nowhere"),
     ] {
         let (good, said) = check(config);

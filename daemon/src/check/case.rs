@@ -140,6 +140,7 @@ pub mod fixture {
         dump.commands.push(dump::Command {
             name: "WSGISocketPrefix".into(),
             no_effect: "has nothing to do here: WSGIDaemonSocket names the daemon's socket".into(),
+            unless: None,
         });
         let root = Privilege::Root { allow_root: true };
         let findings = findings(&dump, probe, &FewUsers, root).unwrap();

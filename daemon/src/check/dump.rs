@@ -61,6 +61,8 @@ pub struct Command {
     pub name: String,
     /// Why it has no effect; empty where it has one.
     pub no_effect: String,
+    /// The argument with which it says what is so anyway, if there is one.
+    pub unless: Option<String>,
 }
 
 /// All of it.
@@ -121,7 +123,9 @@ fn record(dump: &mut Dump, fields: &[String]) -> Option<()> {
             dump.facts.insert(field(1)?.clone(), field(2)?.clone());
         }
         "command" => {
-            dump.commands.push(Command { name: field(1)?.clone(), no_effect: field(3)?.clone() });
+            let (name, no_effect) = (field(1)?.clone(), field(3)?.clone());
+            let unless = Some(field(4)?.clone()).filter(|word| !word.is_empty());
+            dump.commands.push(Command { name, no_effect, unless });
         }
         "server" => {
             let place = Place { file: field(1)?.clone(), line: field(2)?.parse().ok()? };
@@ -181,7 +185,7 @@ mod tests {
 
     const EXAMPLE: &str = "mod_wsgid-dump 1\n\
         fact\tweb-uid\t33\n\
-        command\tWSGISocketPrefix\tserver\thas nothing to do here\n\
+        command\tWSGISocketPrefix\tserver\thas nothing to do here\t\n\
         server\t\t0\tmain.example\t0\n\
         server\t/etc/a.conf\t3\tone.example\t80\n\
         directive\t0\t/etc/a.conf\t1\tUser\tweb\n\

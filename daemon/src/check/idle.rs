@@ -10,7 +10,9 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for directive in case.site.everything() {
         let command = case.site.dump.commands.iter().find(|command| directive.is(&command.name));
-        if let Some(command) = command.filter(|command| !command.no_effect.is_empty()) {
+        let is_so = |word: &String| directive.first_word().eq_ignore_ascii_case(word);
+        let idle = command.filter(|command| !command.no_effect.is_empty());
+        if let Some(command) = idle.filter(|command| !command.unless.as_ref().is_some_and(is_so)) {
             let what = format!("{} {}.", command.name, command.no_effect);
             findings.push(Finding::new(Grade::Warning, &directive.place, what, MEND));
         }
