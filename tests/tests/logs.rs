@@ -219,3 +219,32 @@ fn a_forked_child_waits_for_no_stream_of_the_request() {
     assert_eq!(connection.reply().unwrap().expect(200).text(), "0\n");
     stack.logged("wsgid", &["printed by the child"]);
 }
+
+const STANDARD: &str = "\
+import io, json, sys
+def application(environ, start_response):
+    traits = []
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        traits.append([stream.encoding, stream.errors, stream.line_buffering, stream.write_through])
+        print('t0k3n one\\nt0k3n two, odd \\udcff.', file=stream)
+    start_response('200 OK', [('Content-Type', 'application/json')])
+    return [json.dumps(traits).encode()]
+";
+
+#[test]
+fn the_standard_streams_are_line_buffered_and_replace_what_is_no_text() {
+    let config = "ErrorLogFormat \"[%l] %M\"\nWSGIScriptAlias / @APPS@/standard.wsgi process-group=site";
+    let stack = Stack::on(Mpm::Event)
+        .file("apps/standard.wsgi", STANDARD)
+        .config("WSGIDaemonProcess site")
+        .site("one.example", config)
+        .run();
+    let traits = stack.get_from("one.example", "/").expect(200).json();
+    assert_eq!(traits, json!([["utf-8", "replace", true, true], ["utf-8", "replace", true, true]]));
+    stack.logged("one.example", &["t0k3n two"]);
+    let log = stack.log("one.example");
+    let lines: Vec<&str> = log.lines().filter(|line| line.starts_with("[error]")).collect();
+    let said = ["[error] t0k3n one", "[error] t0k3n two, odd ?."];
+    assert_eq!(lines, [said, said].concat(), "each line is one record");
+}

@@ -35,6 +35,15 @@ class Stream(io.RawIOBase):
             _wsgid.flush()
 
 
+class Text(io.TextIOWrapper):
+    """sys.stdout and sys.stderr. A whole line is out at once, which is what this attribute is asked for.
+
+    Python's own line buffering would flush, and so end, an unfinished line behind each finished one.
+    """
+
+    line_buffering = True
+
+
 class Restricted:
     """What stands for a stream that is not to be used."""
 
@@ -46,6 +55,7 @@ class Restricted:
         raise OSError('%s access restricted by mod_wsgi' % name)
 
 
+Text.__module__, Text.__qualname__, Text.__name__ = '_io', 'TextIOWrapper', 'TextIOWrapper'
 # The names that mod_wsgi's types have.
 for kind, name in ((Stream, 'Log'), (Restricted, 'Restricted')):
     kind.__module__, kind.__qualname__, kind.__name__ = 'mod_wsgi', name, name
@@ -72,10 +82,9 @@ def prepare(plan, file_wrapper):
 
 
 def install_streams():
-    # Written through, so that nothing waits in the wrapper; whole lines are made further down. Python's
-    # own line buffering would flush, and so end, an unfinished line behind each finished one.
+    # Written through, so that nothing waits in the wrapper; whole lines are made further down.
     for name in ('stdout', 'stderr'):
-        stream = io.TextIOWrapper(Stream(), encoding='utf-8', errors='backslashreplace', write_through=True)
+        stream = Text(Stream(), encoding='utf-8', errors='replace', write_through=True)
         stream.mode = 'w'
         setattr(sys, name, stream)
         setattr(sys, '__%s__' % name, stream)
