@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wsgid_proto::board::{Claim, PoolState, Standing};
 use wsgid_proto::options::ProcessGroup;
+use wsgid_proto::request::Tries;
 
 /// The first sleep. After each that nobody ended, what dead Apache children had in hand is given back.
 const FIRST_SLEEP: Duration = Duration::from_millis(50);
@@ -39,6 +40,8 @@ pub struct Errand<'a> {
     pub script: &'a [u8],
     /// The whole frame.
     pub head: &'a [u8],
+    /// Who has had it already.
+    pub tries: Tries,
     /// For each wait on the worker's socket.
     pub socket_timeout: Duration,
     /// For all waits together, whatever the options of the group say.
@@ -103,17 +106,20 @@ pub struct Delivered {
     pub claim: Claim,
     /// Whose.
     pub pool: Arc<Pool>,
+    /// Who had it before.
+    pub tries: Tries,
 }
 
 /// Delivers the head, waiting as long as the group's options allow.
 pub fn deliver(runtime: &Runtime, errand: &Errand<'_>) -> Result<Delivered, Fault> {
-    Quest { runtime, errand, queued: None, troubled: None, wait: None }.run()
+    Quest { runtime, errand, tries: errand.tries, queued: None, troubled: None, wait: None }.run()
 }
 
 /// A request that looks for a thread.
 struct Quest<'a> {
     runtime: &'a Runtime,
     errand: &'a Errand<'a>,
+    tries: Tries,
     /// Since when it has been queueing for a busy pool.
     queued: Option<Instant>,
     /// Since when there has been nobody to queue for. Time in the queue does not count: a request that
@@ -149,7 +155,9 @@ impl Quest<'_> {
         };
         loop {
             pool = match self.attempt(&pool)? {
-                Step::Delivered(channel, claim) => return Ok(Delivered { channel, claim, pool }),
+                Step::Delivered(channel, claim) => {
+                    return Ok(Delivered { channel, claim, pool, tries: self.tries });
+                }
                 Step::Again(next) => next,
             };
         }
@@ -170,9 +178,12 @@ impl Quest<'_> {
         let next = match pool.claim(self.standing()) {
             Found::Thread(hold) => {
                 self.wait = None;
-                match hold.deliver(self.errand.head, self.errand.manner()) {
+                match hold.deliver(&self.tries.told(self.errand.head), self.errand.manner()) {
                     Ok((channel, claim)) => return Ok(Step::Delivered(channel, claim)),
-                    Err(_) => self.try_another(pool)?,
+                    Err(_) => {
+                        self.tries.all += 1;
+                        self.try_another(pool)?
+                    }
                 }
             }
             Found::Crowded => {

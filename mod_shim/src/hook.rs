@@ -18,6 +18,7 @@ use wsgid_proto::exchange::Exchange;
 use wsgid_proto::frame::{Frame, Kind};
 use wsgid_proto::hook::{self, Answer, Hook, Route, Verdict};
 use wsgid_proto::options::ProcessGroup;
+use wsgid_proto::request::Tries;
 use wsgid_proto::response::{Abort, Log};
 use wsgid_proto::{Message, expand};
 
@@ -146,6 +147,7 @@ fn converse<D: Door>(runtime: &Runtime, question: &Question<'_>, door: &mut D) -
     let head = head::write(ask, &entry, door)?;
     let limit = Limit::of(if ask.timeout.is_zero() { LIMIT } else { ask.timeout.min(LIMIT) });
     let errand = Errand {
+        tries: Tries::default(),
         name: &name,
         group,
         // Not what workers are to import before they take over from others: that is the application's.
@@ -169,7 +171,7 @@ fn deliver_and_hear<D: Door>(
     door: &mut D,
 ) -> Result<Verdict, Fault> {
     for _ in 0..DELIVERIES {
-        let Delivered { mut channel, claim, pool } = dispatch::deliver(runtime, errand)?;
+        let Delivered { mut channel, claim, pool, .. } = dispatch::deliver(runtime, errand)?;
         let mut hearing = Hearing { channel: &mut channel, group: errand.group, limit, hook, door };
         match hearing.run() {
             Ok(Some(verdict)) => {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wsgid_proto::board::Claim;
 use wsgid_proto::options::ProcessGroup;
+use wsgid_proto::request::Tries;
 use wsgid_proto::response::{AbortCause, Level};
 use wsgid_proto::{bounds, expand};
 
@@ -106,6 +107,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         group: &group.options,
         script: ask.script,
         head: &head,
+        tries: Tries::default(),
         socket_timeout,
         limit: None,
     };
@@ -174,12 +176,15 @@ fn converse<D: Door>(
     door: &mut D,
 ) -> Result<i32, Fault> {
     let mut replays = errand.group.replay && ask.may_be_repeated();
+    let mut errand = *errand;
     // Each worker with code from before may have to be asked once.
     for _ in 0..DELIVERIES.max(errand.group.processes as usize * 2 + 1) {
-        let delivered = dispatch::deliver(runtime, errand)?;
-        match answer(runtime, delivered, errand, terms, body, door) {
+        let delivered = dispatch::deliver(runtime, &errand)?;
+        errand.tries = Tries { all: delivered.tries.all + 1, ..delivered.tries };
+        match answer(runtime, delivered, &errand, terms, body, door) {
             Ok(Some(answer)) => return Ok(answer),
-            Ok(None) | Err(Fault::Aborted(AbortCause::Stale, _)) => {}
+            Ok(None) => {}
+            Err(Fault::Aborted(AbortCause::Stale, _)) => errand.tries.restarts += 1,
             Err(fault @ Fault::WorkerDied { .. }) => {
                 runtime.suspects.accuse(ask.suspect(errand.name), Instant::now());
                 if !std::mem::take(&mut replays) {
@@ -204,7 +209,7 @@ fn answer<D: Door>(
     door: &mut D,
 ) -> Result<Option<i32>, Fault> {
     const OK: i32 = 0;
-    let Delivered { channel, claim, pool } = delivered;
+    let Delivered { channel, claim, pool, .. } = delivered;
     let limits = Limits { memory: errand.group.response_buffer_size, file: errand.group.response_spool_size };
     let source = Arc::new(Mutex::new(Source::new(channel, limits)));
     let mut relay = Relay::new(&source, body, door, *terms);

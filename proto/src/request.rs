@@ -9,6 +9,7 @@ use crate::hook::Hook;
 use crate::message::{DecodeError, plain_message};
 use crate::{bounds, frame::Kind};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Everything about a request that is known before its body, where the frame's buffer has it.
@@ -40,6 +41,35 @@ pub struct RequestHead {
     pub https: bool,
     /// `WSGIIgnoreActivity`: it keeps no worker from being idle.
     pub ignore_activity: bool,
+    /// Who had it before.
+    pub tries: Tries,
+}
+
+/// How often a request was sent to a worker in vain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Whatever the reason.
+    pub all: u32,
+    /// Those among them in which the worker gave it back, because its code has changed.
+    pub restarts: u32,
+}
+
+impl Tries {
+    /// The frame of a head, with what is behind it. A first try is the frame as it is.
+    pub fn told<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        if self.all == 0 {
+            return frame.into();
+        }
+        let mut out = frame.to_vec();
+        put_number(&mut out, 17, self.all.into());
+        put_number(&mut out, 18, self.restarts.into());
+        let length = out.len() - crate::frame::HEADER;
+        if length > bounds::HEAD {
+            return frame.into(); // better untold than not sent
+        }
+        out[..crate::frame::HEADER].copy_from_slice(&crate::frame::header(Kind::RequestHead, length));
+        out.into()
+    }
 }
 
 impl RequestHead {
@@ -67,8 +97,8 @@ impl RequestHead {
                     }
                     self.set_text(tag, place(payload, value));
                 }
-                (6 | 7 | 9..=11 | 13 | 16, Value::Number(number)) => self.set_number(tag, number),
-                (1..=16, _) => return Err(format!("has a field {tag} of another type")),
+                (6 | 7 | 9..=11 | 13 | 16..=18, Value::Number(number)) => self.set_number(tag, number),
+                (1..=18, _) => return Err(format!("has a field {tag} of another type")),
                 _ => {}
             }
         }
@@ -96,6 +126,8 @@ impl RequestHead {
             10 => self.reloading = number != 0,
             11 => self.https = number != 0,
             16 => self.ignore_activity = number != 0,
+            17 => self.tries.all = number as u32,
+            18 => self.tries.restarts = number as u32,
             _ => self.script_written = number,
         }
     }
@@ -317,6 +349,8 @@ mod tests {
             hook: 0,
             arguments: Vec::new(),
             ignore_activity: true,
+            tries: 0,
+            restarts: 0,
         }
     }
 
@@ -353,6 +387,8 @@ mod tests {
             hook: head.hook.map_or(0, |hook| hook as u32),
             arguments: head.arguments().map(Bytes::copy_from_slice).collect(),
             ignore_activity: head.ignore_activity,
+            tries: head.tries.all,
+            restarts: head.tries.restarts,
         }
     }
 
@@ -386,6 +422,21 @@ mod tests {
             assert_eq!(frame[frame::HEADER..], encoded(&expected));
             assert_eq!(as_wire(&RequestHead::decode(encoded(&expected)).unwrap()), expected);
         }
+    }
+
+    #[test]
+    fn a_head_tells_of_those_who_had_it_before() {
+        let mut frame = frame::header(Kind::RequestHead, encoded(&example()).len()).to_vec();
+        frame.extend_from_slice(&encoded(&example()));
+        assert!(matches!(Tries::default().told(&frame), Cow::Borrowed(told) if told == frame));
+        let told = Tries { all: 300, restarts: 2 }.told(&frame);
+        let payload = Bytes::copy_from_slice(&told[frame::HEADER..]);
+        assert_eq!(told[..frame::HEADER], frame::header(Kind::RequestHead, payload.len()));
+        let expected = wire::RequestHead { tries: 300, restarts: 2, ..example() };
+        assert_eq!(as_wire(&RequestHead::decode(payload).unwrap()), expected);
+        // No room for it.
+        let full = vec![0; frame::HEADER + bounds::HEAD];
+        assert!(matches!(Tries { all: 1, restarts: 0 }.told(&full), Cow::Borrowed(_)));
     }
 
     #[test]

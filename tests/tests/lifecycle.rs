@@ -2,6 +2,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use wsgid_tests::wait::{PATIENCE, until};
 use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm, eventually};
@@ -414,6 +415,61 @@ fn with_immediate_reloads_no_request_sees_the_old_code() {
     stack.get("/").expect(500);
     rewrite(&path, &saying("mended"));
     until("the mended code", || stack.get("/").text() == "mended");
+}
+
+/// Wants to be loaded anew when a file of its name has come or gone. Tells what it found when it was loaded, and
+/// how often the request was sent to a worker, and given back by one.
+const WILFUL: &str = "\
+import json, os, mod_wsgi
+def wish():
+    return os.path.exists(__file__ + '.wish')
+then = wish()
+def reload_required(resource):
+    return wish() != then
+@mod_wsgi.subscribe_events
+def heard(name, **event):
+    if name == 'request_started':
+        event['request_data']['tries'] = [event['daemon_connects'], event['daemon_restarts']]
+def application(environ, start_response):
+    body = environ['wsgi.input'].read().decode()
+    start_response('200 OK', [('Content-Type', 'application/json')])
+    return [json.dumps([then, body, *mod_wsgi.request_data()['tries']]).encode()]
+";
+
+#[test]
+fn with_immediate_reloads_a_script_that_wants_to_be_loaded_anew_has_its_way_at_once() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site threads=2 reload=immediate request-buffer-size=0")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", WILFUL)
+        .run();
+    let wish = stack.place.path("code/app.wsgi.wish");
+    let ask = || stack.post("/", "a body").expect(200).json();
+    assert_eq!(ask(), json!([false, "a body", 1, 0]));
+    std::fs::write(&wish, "").unwrap();
+    assert_eq!(ask(), json!([true, "a body", 2, 1]), "the very request that found out");
+    assert_eq!(ask(), json!([true, "a body", 1, 0]));
+    std::fs::remove_file(&wish).unwrap();
+    assert_eq!(ask(), json!([false, "a body", 2, 1]));
+}
+
+#[test]
+fn the_events_tell_how_often_a_request_was_sent() {
+    let app = "import os, signal\n".to_string()
+        + WILFUL
+        + "inner = application\ndef application(environ, start_response):\n"
+        + "    if environ['QUERY_STRING'] and mod_wsgi.request_data()['tries'][0] == 1:\n"
+        + "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        + "    return inner(environ, start_response)\n";
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site threads=2 replay=On")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", app)
+        .run();
+    assert_eq!(stack.get("/").expect(200).json(), json!([false, "", 1, 0]));
+    assert_eq!(stack.get("/?die").expect(200).json(), json!([false, "", 2, 0]));
 }
 
 #[test]

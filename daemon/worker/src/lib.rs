@@ -39,6 +39,7 @@ mod lookup;
 mod meter;
 mod metrics;
 mod mould;
+mod others;
 mod outfit;
 mod processor;
 mod python;

@@ -64,7 +64,8 @@ fn call<'py>(
     let py = application.py();
     let talk = request.talk.clone();
     let scene = match set_up(drawer, request, script, application, &mut serving) {
-        Ok(scene) => scene,
+        Ok(Some(scene)) => scene,
+        Ok(None) => return Ending::Aborted(AbortCause::Stale, "the script wants to be loaded anew".into()),
         Err(error) => {
             log_exception(py, &talk, &error, &script.path);
             return Ending::Aborted(AbortCause::Internal, "the environ could not be built".into());
@@ -119,13 +120,14 @@ struct Scene<'py> {
     watch: Option<Watch>,
 }
 
+/// `None` where the request is for a worker with new code.
 fn set_up<'py>(
     drawer: &mut Drawer,
     request: Request,
     script: &Script,
     application: &Bound<'py, PyAny>,
     serving: &mut Serving<'py>,
-) -> PyResult<Scene<'py>> {
+) -> PyResult<Option<Scene<'py>>> {
     let py = application.py();
     let Request { talk, head, daemon_start } = request;
     let application_start = environ::micros_now();
@@ -136,30 +138,38 @@ fn set_up<'py>(
     let particulars = Particulars { input: &input, errors: &errors, daemon_start, application_start };
     let (environ, head_only) = drawer.environ(py, &head, &particulars)?;
     serving.enter(&environ)?;
-    if head.reloading {
-        ask_for_reload(&environ, script, &talk);
+    if head.reloading && wants_reload(&environ, script, &talk) && py.detach(|| leave_to_new_code(script)) {
+        return Ok(None);
     }
     let start = Bound::new(py, StartResponse::new(talk, head_only))?;
     let mut application = application.clone();
     if let Some(watch) = &mut watch {
-        application = watch.started(&environ, &application)?;
+        application = watch.started(&environ, &application, head.tries)?;
         watch.facts(py).into_iter().for_each(|facts| start.get().publish(facts));
     }
-    Ok(Scene { application, environ, start, input, watch })
+    Ok(Some(Scene { application, environ, start, input, watch }))
 }
 
-fn ask_for_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>) {
+/// Asks the script's `reload_required`. One that raises wants nothing.
+fn wants_reload(environ: &Bound<'_, PyDict>, script: &Script, talk: &Arc<Talk>) -> bool {
     let py = environ.py();
     let resource = environ.get_item(intern!(py, "SCRIPT_FILENAME"));
     let wanted = resource.and_then(|name| match name {
         Some(name) => script.wants_reload(py, &name),
         None => Ok(false),
     });
-    match wanted {
-        Ok(true) => py.detach(|| worker::want_reload(&format!("{} asked for it", script.path))),
-        Ok(false) => {}
-        Err(error) => log_exception(py, talk, &error, &script.path),
-    }
+    wanted.unwrap_or_else(|error| {
+        log_exception(py, talk, &error, &script.path);
+        false
+    })
+}
+
+/// Asks for workers with new code. Are they to have this request already?
+fn leave_to_new_code(script: &Script) -> bool {
+    worker::want_reload(&format!("{} asked for it", script.path));
+    let at_once = Worker::get().filter(|worker| worker.plan.reload_at_once);
+    // First, so that whoever has the request back does not bring it here again.
+    at_once.inspect(|worker| worker.mark_draining()).is_some()
 }
 
 /// Logs an exception and says whose it was.

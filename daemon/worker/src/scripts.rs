@@ -1,5 +1,6 @@
 //! The application scripts: loaded once by Python (`python/scripts.py`), found again here.
 
+use crate::others::{Others, written};
 use crate::{locked, worker};
 use bytes::Bytes;
 use pyo3::intern;
@@ -8,9 +9,8 @@ use pyo3::types::PyDict;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A script that has been executed.
 pub(crate) struct Script {
@@ -26,43 +26,6 @@ pub(crate) struct Script {
 pub(crate) struct Scripts {
     known: Mutex<HashMap<Box<[u8]>, Arc<Script>>>,
     others: Others,
-}
-
-/// So often are files looked at that httpd does not look at: not with each request.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// The files of `reload-on`, each with the time at which it was written, if it is there.
-#[derive(Default)]
-struct Others {
-    files: Vec<(Bytes, Option<i64>)>,
-    looked: Mutex<Option<Instant>>,
-}
-
-impl Others {
-    fn new(paths: &[Bytes]) -> Self {
-        let files = paths.iter().map(|path| (path.clone(), written(path))).collect();
-        Self { files, looked: Mutex::default() }
-    }
-
-    /// The first that is not as it was, if it is time to look.
-    fn changed(&self) -> Option<&Bytes> {
-        if self.files.is_empty() {
-            return None;
-        }
-        let now = Instant::now();
-        let mut looked = locked(&self.looked);
-        if looked.is_some_and(|then| now.duration_since(then) < LOOK) {
-            return None;
-        }
-        *looked = Some(now);
-        self.files.iter().find(|(path, then)| written(path) != *then).map(|(path, _)| path)
-    }
-}
-
-/// Microseconds since the epoch.
-fn written(path: &[u8]) -> Option<i64> {
-    let file = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
-    Some(file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000)
 }
 
 impl Scripts {
@@ -99,12 +62,15 @@ impl Scripts {
         let script = self.get(path).filter(|script| {
             i64::try_from(as_httpd_saw) != Ok(script.mtime) && written(path) != Some(script.mtime)
         });
-        let other = || self.others.changed().map(|path| String::from_utf8_lossy(path).into_owned());
-        let changed = script.map(|script| script.path.clone()).or_else(other);
-        if let Some(path) = &changed {
+        let other = || self.others.changed(Instant::now());
+        let other = || other().map(|(path, new)| (String::from_utf8_lossy(path).into_owned(), new));
+        let Some((path, new)) = script.map(|script| (script.path.clone(), true)).or_else(other) else {
+            return false;
+        };
+        if new {
             worker::want_reload(&format!("{path} has changed"));
         }
-        changed.is_some()
+        true
     }
 }
 

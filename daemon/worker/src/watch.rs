@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 use std::sync::Arc;
 use std::time::Duration;
+use wsgid_proto::request::Tries;
 
 /// One request, from before its application is called.
 pub(crate) struct Watch {
@@ -51,13 +52,14 @@ impl Watch {
         &mut self,
         environ: &Bound<'py, PyDict>,
         application: &Bound<'py, PyAny>,
+        before: Tries,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = environ.py();
         if !subscribed(py)? {
             return Ok(application.clone());
         }
-        let told =
-            python::events(py)?.call_method1(intern!(py, "request_started"), (environ, application))?;
+        let facts = (environ, application, before.all.saturating_add(1), before.restarts);
+        let told = python::events(py)?.call_method1(intern!(py, "request_started"), facts)?;
         let (facts, application): (Bound<'py, PyDict>, Bound<'py, PyAny>) = told.extract()?;
         self.facts = Some(facts.unbind());
         Ok(application)

@@ -12,6 +12,8 @@ mod length;
 mod lines;
 #[path = "../src/meter.rs"]
 mod meter;
+#[path = "../src/others.rs"]
+mod others;
 #[path = "../src/processor.rs"]
 mod processor;
 #[path = "../src/status.rs"]

@@ -138,6 +138,7 @@ impl Scene {
             group: &self.group,
             script: b"/a.wsgi",
             head: HEAD,
+            tries: Tries::default(),
             socket_timeout: Duration::from_secs(5),
             limit: None,
         };
@@ -152,7 +153,8 @@ fn a_ready_worker_gets_the_head_and_keeps_its_connection() {
     let reports = worker(scene.directory.path(), POOL, 1);
     scene.shared.board().place(0, 1, SlotState::Ready, 2, 1);
     let runtime = scene.runtime();
-    let Delivered { channel, claim, pool } = scene.deliver(&runtime).unwrap();
+    let Delivered { channel, claim, pool, tries } = scene.deliver(&runtime).unwrap();
+    assert_eq!(tries.all, 0);
     let (head, mut stream) = reports.recv().unwrap();
     assert_eq!(head, HEAD);
     scene.serve(claim);
@@ -172,7 +174,7 @@ fn a_retired_workers_connection_is_no_dead_end() {
     let board = scene.shared.board();
     board.place(0, 1, SlotState::Ready, 2, 1);
     let runtime = scene.runtime();
-    let Delivered { channel, claim, pool } = scene.deliver(&runtime).unwrap();
+    let Delivered { channel, claim, pool, .. } = scene.deliver(&runtime).unwrap();
     scene.serve(claim);
     pool.keep(claim, channel);
     // It reads no more, and still stands as ready: as in the moment before the board says so.
@@ -185,7 +187,8 @@ fn a_retired_workers_connection_is_no_dead_end() {
         board.set_state(0, 1, SlotState::Draining);
         waiting.join().unwrap()
     });
-    assert_eq!(waiting.unwrap().claim.serial, 2);
+    let delivered = waiting.unwrap();
+    assert_eq!(delivered.claim.serial, 2);
     second.recv().unwrap();
     // What could not be delivered is no longer claimed.
     assert_eq!(board.slot(0).unwrap().claimed, 0);
@@ -231,6 +234,7 @@ fn a_limit_ends_every_wait_whatever_the_group_says() {
             group: &scene.group,
             script: b"",
             head: HEAD,
+            tries: Tries::default(),
             socket_timeout: Duration::from_secs(60),
             limit: Some(Limit::of(Duration::from_millis(100))),
         };

@@ -47,6 +47,12 @@ pub struct RequestHead {
     /// WSGIIgnoreActivity
     #[prost(bool, tag = "16")]
     pub ignore_activity: bool,
+    /// that came to nothing before this one
+    #[prost(uint32, tag = "17")]
+    pub tries: u32,
+    /// those among them in which a worker with old code gave it back
+    #[prost(uint32, tag = "18")]
+    pub restarts: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyWanted {

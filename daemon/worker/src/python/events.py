@@ -59,15 +59,14 @@ def with_data(payload):
     return payload
 
 
-def request_started(environ, application):
+def request_started(environ, application, connects, restarts):
     """What later events of the request repeat, and the application that is to be called."""
     facts = {name: environ['mod_wsgi.' + name] for name in FACTS + STARTS if 'mod_wsgi.' + name in environ}
     facts['server_pid'] = int(facts.get('server_pid', 0))
     payload = dict(
         facts,
-        # A worker never sends a request back: it came over one connection, the first.
-        daemon_connects=1,
-        daemon_restarts=0,
+        daemon_connects=connects,
+        daemon_restarts=restarts,
         application_object=application,
         callable_object=environ.get('mod_wsgi.callable_object', ''),
         request_environ=environ,
