@@ -2,6 +2,11 @@
  * then its server, then the default. */
 #include "wsgid.h"
 
+const wsgid_settings wsgid_defaults = {
+    "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1,
+    .ignore_activity = 0, .chunked = 0, .map_head = WSGID_MAP_AUTO, .error_override = 0, .sendfile = 0
+};
+
 static void unset(wsgid_settings *settings)
 {
     settings->pass_authorization = WSGID_UNSET;
@@ -109,14 +114,10 @@ static wsgid_settings of_route(const wsgid_route *route)
 /* `route` is the way by which the request came, NULL if that has nothing to say. */
 wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route)
 {
-    static const wsgid_settings defaults = {
-        "%{GLOBAL}", "%{RESOURCE}", "application", .pass_authorization = 0, .reloading = 1,
-        .ignore_activity = 0, .chunked = 0, .map_head = WSGID_MAP_AUTO, .error_override = 0, .sendfile = 0
-    };
     const wsgid_server_config *server = ap_get_module_config(r->server->module_config, &wsgi_module);
     const wsgid_dir_config *dir = ap_get_module_config(r->per_dir_config, &wsgi_module);
     wsgid_settings own = of_route(route);
-    wsgid_settings settings = merge(&defaults, &server->settings);
+    wsgid_settings settings = merge(&wsgid_defaults, &server->settings);
 
     settings = merge(&settings, &dir->settings);
     return merge(&settings, &own);

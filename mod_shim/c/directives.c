@@ -29,19 +29,20 @@ static const char *set_flag(cmd_parms *cmd, void *dir, int on)
     return NULL;
 }
 
+/* By wsgid_map_head. */
+static const char *const map_head_words[] = { "Off", "On", "Auto" };
+
 static const char *set_map_head(cmd_parms *cmd, void *dir, const char *value)
 {
-    int *place = setting_of(cmd, dir);
+    int each;
 
-    if (strcasecmp(value, "off") == 0)
-        *place = WSGID_MAP_OFF;
-    else if (strcasecmp(value, "on") == 0)
-        *place = WSGID_MAP_ON;
-    else if (strcasecmp(value, "auto") == 0)
-        *place = WSGID_MAP_AUTO;
-    else
-        return "WSGIMapHEADToGET must be one of: Off | On | Auto";
-    return NULL;
+    for (each = 0; each < (int)(sizeof(map_head_words) / sizeof(*map_head_words)); ++each) {
+        if (strcasecmp(value, map_head_words[each]) == 0) {
+            *(int *)setting_of(cmd, dir) = each;
+            return NULL;
+        }
+    }
+    return "WSGIMapHEADToGET must be one of: Off | On | Auto";
 }
 
 static const char *restrict_process(cmd_parms *cmd, void *dir, const char *args)
@@ -264,6 +265,28 @@ const wsgid_idle *wsgid_idle_of(const command_rec *command)
 {
     cmd_func does = command->func;
     return does.raw_args == no_effect || does.raw_args == global_no_effect ? command->cmd_data : NULL;
+}
+
+/*
+ * What holds where a directive does not stand; "" for those without such a value, and an option's name behind a "="
+ * where it is that option's.
+ */
+const char *wsgid_default_of(apr_pool_t *p, const command_rec *command)
+{
+    cmd_func does = command->func;
+    const char *settings = (const char *)&wsgid_defaults;
+
+    if (does.take1 == set_for_all || does.take1 == set_for_implicit)
+        return apr_pstrcat(p, "=", command->cmd_data, NULL);
+    if (does.take1 == set_text)
+        return *(const char *const *)(settings + (size_t)command->cmd_data);
+    if (does.take1 == set_map_head)
+        return map_head_words[*(const int *)(settings + (size_t)command->cmd_data)];
+    if (does.flag == set_flag)
+        return *(const int *)(settings + (size_t)command->cmd_data) ? "On" : "Off";
+    if (does.flag == set_restrict_embedded || does.flag == pass_apache_request)
+        return "Off";
+    return does.take1 == set_control_socket ? WSGID_CONTROL_SOCKET : "";
 }
 
 static const char *anything(cmd_parms *cmd, const char *args)

@@ -7,7 +7,7 @@
  *   mod_wsgid-dump 1
  *   fact       name value
  *   command    a directive of ours, where it may stand, why it has no effect (empty where it has one),
- *              and with which argument there is nothing to say of that
+ *              with which argument there is nothing to say of that, and its default (wsgid_default_of)
  *   server     file, line, name and port; the main server has no file
  *   directive  depth, file, line, name, arguments; the children of a section follow it, one level deeper
  *   end
@@ -69,8 +69,9 @@ static void commands(apr_file_t *out, apr_pool_t *p)
 
     for (command = wsgid_directives; command->name; ++command) {
         const wsgid_idle *idle = wsgid_idle_of(command);
-        apr_file_printf(out, "command\t%s\t%s\t%s\t%s\n", command->name, contexts(command->req_override),
-                        escaped(p, idle ? idle->why : NULL), escaped(p, idle ? idle->unless : NULL));
+        apr_file_printf(out, "command\t%s\t%s\t%s\t%s\t%s\n", command->name, contexts(command->req_override),
+                        escaped(p, idle ? idle->why : NULL), escaped(p, idle ? idle->unless : NULL),
+                        escaped(p, wsgid_default_of(p, command)));
     }
 }
 

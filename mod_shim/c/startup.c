@@ -6,8 +6,6 @@
 #include "mpm_common.h"
 #include "unixd.h"
 
-#define DEFAULT_CONTROL_SOCKET "/run/wsgid/control.sock"
-
 wsgid_globals wsgid_global;
 shim_runtime *wsgid_runtime;
 
@@ -56,7 +54,7 @@ static const char *instance(apr_pool_t *p)
 
 const char *wsgid_control_socket(void)
 {
-    return wsgid_global.control_socket ? wsgid_global.control_socket : DEFAULT_CONTROL_SOCKET;
+    return wsgid_global.control_socket ? wsgid_global.control_socket : WSGID_CONTROL_SOCKET;
 }
 
 /* An httpd without root serves as whoever started it, whatever User says. */

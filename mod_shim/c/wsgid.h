@@ -40,6 +40,8 @@ APLOG_USE_MODULE(wsgi);
 
 #define WSGID_HANDLER "wsgi-script"
 #define WSGID_UNSET (-1)
+/* Where the daemon is, if WSGIDaemonSocket does not say. */
+#define WSGID_CONTROL_SOCKET "/run/wsgid/control.sock"
 /* What the Server header is told. */
 #define WSGID_COMPONENT "mod_wsgid/0.1"
 
@@ -156,6 +158,7 @@ extern shim_runtime *wsgid_runtime;
 const shim_functions *wsgid_rust(void);
 
 /* config.c */
+extern const wsgid_settings wsgid_defaults;
 void *wsgid_create_server(apr_pool_t *p, server_rec *s);
 void *wsgid_merge_server(apr_pool_t *p, void *base, void *child);
 void *wsgid_create_dir(apr_pool_t *p, char *dir);
@@ -165,6 +168,7 @@ wsgid_settings wsgid_settings_of(request_rec *r, const wsgid_route *route);
 /* directives.c */
 extern const command_rec wsgid_directives[];
 const wsgid_idle *wsgid_idle_of(const command_rec *command);
+const char *wsgid_default_of(apr_pool_t *p, const command_rec *command);
 
 /* options.c */
 const char *wsgid_option(apr_pool_t *p, const char **line, const char **key, const char **value);

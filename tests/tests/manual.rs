@@ -37,11 +37,11 @@ fn described() -> BTreeMap<String, Described> {
     described
 }
 
-/// The module's own table: name, contexts, why it has no effect.
-fn commands() -> Vec<[String; 3]> {
+/// The module's own table: name, contexts, why it has no effect, default.
+fn commands() -> Vec<[String; 4]> {
     let place = Stack::on(Mpm::Event).without_daemon().lay_out();
     let lines = dump(&place).into_iter().filter(|fields| fields[0] == "command");
-    lines.map(|fields| [fields[1].clone(), fields[2].clone(), fields[3].clone()]).collect()
+    lines.map(|fields| [1, 2, 3, 5].map(|field| fields[field].clone())).collect()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn every_directive_is_described_where_it_may_stand() {
     let commands = commands();
     let known: BTreeSet<&String> = commands.iter().map(|[name, ..]| name).collect();
     assert_eq!(described.keys().collect::<BTreeSet<_>>(), known);
-    for [name, contexts, _] in &commands {
+    for [name, contexts, ..] in &commands {
         let said = described[name].context.as_str();
         let expected: &[&str] = match contexts.as_str() {
             "server" => &["server config.", "server config, virtual host."],
@@ -90,7 +90,7 @@ fn what_only_the_main_server_may_set_is_refused_in_a_virtual_host() {
 #[test]
 fn the_manual_says_which_directives_have_no_effect() {
     let described = described();
-    for [name, _, why] in commands() {
+    for [name, _, why, _] in commands() {
         let expected = match () {
             () if why.is_empty() => None,
             () if why.contains("removed from mod_wsgi") => Some("Directives that were removed from mod_wsgi"),
@@ -126,25 +126,96 @@ fn the_manual_says_which_options_are_in_force() {
     }
 }
 
-#[test]
-fn the_manual_has_the_defaults() {
-    let group = ProcessGroup::named("");
-    let manual = page("mod_wsgid.5");
-    for (name, number) in [
-        ("processes", group.processes.into()),
-        ("threads", group.threads.into()),
-        ("shutdown-timeout", group.shutdown_timeout.into()),
-        ("connect-timeout", group.connect_timeout.into()),
-        ("queue-size", group.queue_size.into()),
-        ("request-buffer-size", group.request_buffer_size),
-        ("request-spool-size", group.request_spool_size),
-        ("response-buffer-size", group.response_buffer_size),
-        ("response-spool-size", group.response_spool_size),
-        ("listen-backlog", group.listen_backlog.into()),
-    ] {
-        let item = manual.split("\n.It Cm ").find(|item| item.starts_with(&format!("{name} "))).unwrap();
-        assert!(item.contains(&format!("\n{number} by default")), "{name} is {number} by default: {item}");
+/// The text of an item of mod_wsgid(5) without its markup.
+fn plain(item: &str) -> String {
+    let macros = ["Cm", "Li", "Va", "Ic", "Pa", "Fn", "Ev", "Dv", "Ar"];
+    let words = item.lines().flat_map(|line| {
+        let marked = line.strip_prefix('.').filter(|rest| macros.iter().any(|each| rest.starts_with(each)));
+        marked.map_or(line, |rest| &rest[2..]).split_whitespace()
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    [",", ".", ";"].iter().fold(text, |text, mark| text.replace(&format!(" {mark}"), mark))
+}
+
+/// The words that an option's item calls the default, as far as they are values.
+fn defaults_in(item: &str) -> Vec<String> {
+    let text = plain(item).to_lowercase();
+    let before = |phrase: &str| {
+        let ends: Vec<usize> = text.match_indices(phrase).map(|(at, _)| at).collect();
+        ends.into_iter().map(|at| text[..at].rsplit(' ').next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let words = [before(" by default"), before(", the default")].concat();
+    let is_value = |word: &String| {
+        word.parse::<i64>().is_ok() || ["on", "off", "rolling", "immediate"].contains(&word.as_str())
+    };
+    words.into_iter().filter(is_value).collect()
+}
+
+/// What the parser takes an option to be that is not written down; `None` if it is nothing then.
+fn parsed_default(option: &str) -> Option<String> {
+    let field = match option {
+        "reload" => "reload_at_once".to_string(),
+        "env-file" => "env_files".into(),
+        "processes-max" => return None, // another name
+        other => other.replace('-', "_"),
+    };
+    let group = format!("{:#?}", ProcessGroup::named(""));
+    let line =
+        group.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}: ")).map(String::from));
+    let value = line.unwrap_or_else(|| panic!("{option} has no field"));
+    match value.trim_end_matches(',') {
+        "None" | "[]" => None,
+        "false" if option == "reload" => Some("rolling".into()),
+        "false" => Some("off".into()),
+        "true" => Some("on".into()),
+        number => Some(number.into()),
     }
+}
+
+#[test]
+fn the_manual_has_the_default_of_every_option() {
+    let manual = page("mod_wsgid.5");
+    let mut compared = 0;
+    for rule in RULES.iter().filter(|rule| rule.force == Force::Full) {
+        let name = rule.name;
+        let item = manual.split("\n.It Cm ").find(|item| item.starts_with(&format!("{name} "))).unwrap();
+        let item = item.split("\n.El").next().unwrap();
+        let expected: Vec<String> = parsed_default(name).into_iter().collect();
+        compared += expected.len();
+        assert_eq!(defaults_in(item), expected, "{name}: {}", plain(item));
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+#[test]
+fn the_manual_has_the_default_of_every_directive() {
+    let manual = page("mod_wsgid.5");
+    let mut compared = 0;
+    for [name, _, why, default] in commands() {
+        let item =
+            manual.split("\n.It Ic ").find(|item| item.split_whitespace().next() == Some(&name)).unwrap();
+        let text = plain(item.split("\n.Pp").next().unwrap());
+        let said = text.split_once(" Default: ").map(|(_, said)| said.trim_end_matches('.').to_string());
+        let due = match default.strip_prefix('=') {
+            Some(option) => {
+                parsed_default(option).map(|value| value.replace("off", "Off").replace("on", "On"))
+            }
+            None => Some(default.clone()).filter(|default| !default.is_empty()),
+        };
+        compared += usize::from(due.is_some());
+        match due {
+            // What stands for nothing has words of its own, or none.
+            None => assert!(
+                said.is_none_or(
+                    |said| ["none", "every group", "every peer", "random"].contains(&said.as_str())
+                ),
+                "{name}: {text}"
+            ),
+            Some(_) if !why.is_empty() => panic!("{name} has no effect, and a default"),
+            Some(due) => assert_eq!(said, Some(due), "{name}"),
+        }
+    }
+    assert!(compared >= 20, "{compared}");
 }
 
 /// What a program's `--help` lists is in its manual page, and the other way round.
