@@ -362,3 +362,29 @@ fn what_can_not_be_checked_is_told() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("leave --socket and --runtime-dir out"));
 }
+
+#[test]
+fn what_a_handler_answers_for_is_looked_at() {
+    let text = "
+        WSGIDaemonProcess site
+        WSGIHandlerScript mine @APPS@/hello.wsgi
+        <Directory @ROOT@/denied>
+        Options +ExecCGI
+        AddHandler wsgi-script .py
+        </Directory>
+        <Directory @ROOT@/htdocs>
+        SetHandler mine
+        </Directory>
+        <WSGIInterpreterOptions process-group=nowhere>
+        WSGIRestrictStdin On
+        </WSGIInterpreterOptions>";
+    let place = Stack::on(Mpm::Event).bring("hello").without_daemon().config(text).lay_out();
+    Checked::in_place(place, &[])
+        .expect("warning", "WSGIDaemonProcess site", "nothing names it")
+        .expect("note", "WSGIHandlerScript", "Authorization header")
+        .expect("warning", "WSGIHandlerScript", "(handler mine) runs in the implicit process group")
+        .expect("error", "AddHandler", "(handler wsgi-script) will be answered 403")
+        .expect("warning", "AddHandler", "(handler wsgi-script) runs in the implicit process group")
+        .expect("warning", "process-group=nowhere", "The section has no effect")
+        .and_nothing_else(1);
+}

@@ -110,9 +110,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("not allowed here", "Move the line to where mod_wsgid(5) or httpd's manual says it may stand."),
 ];
 
-fn mend(words: &str) -> &'static str {
+fn mend(words: &str) -> String {
     let known = KNOWN.iter().find(|(part, _)| words.contains(part));
-    known.map_or("Correct the line; nothing behind it has been read.", |(_, mend)| mend)
+    let known = known.map_or("Correct the line.", |(_, mend)| mend);
+    format!("{known} Then check again: nothing behind this line has been read.")
 }
 
 #[cfg(test)]
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(found.place, Some(Place { file: "/etc/apache2/sites-enabled/a.conf".into(), line: 12 }));
         assert!(found.what.ends_with("definition: 'site'."), "{found:?}");
         assert!(found.mend.contains("WSGIProcessGroup"), "{found:?}");
+        assert!(found.mend.ends_with("nothing behind this line has been read."), "{found:?}");
     }
 
     #[test]

@@ -111,7 +111,11 @@ fn daemon(case: &Case<'_>) -> Option<Finding> {
     }
     let what = format!("The daemon does not listen at {}: {error}.", socket.display());
     let mend = "Start wsgid before httpd; or name its socket with WSGIDaemonSocket.";
-    let line = case.site.main().all("WSGIDaemonSocket").last();
+    // Without a line that names it, the first that needs it.
+    let named = case.site.main().all("WSGIDaemonSocket").last();
+    let needing =
+        || case.site.everything().into_iter().find(|each| each.name.to_ascii_uppercase().starts_with("WSGI"));
+    let line = named.or_else(needing);
     Some(match line {
         Some(directive) => Finding::new(Grade::Note, &directive.place, what, mend),
         None => Finding::general(Grade::Note, what, mend),
@@ -174,5 +178,7 @@ mod tests {
     fn a_daemon_that_does_not_listen() {
         let silent = Few::new().without_daemon();
         assert_found(&silent, "WSGIDaemonSocket /run/wsgid/control.sock", &[("1: Note", "does not listen")]);
+        let text = "User web\nWSGIProcessGroup %{GLOBAL}";
+        assert_found(&silent, text, &[("2: Note", "does not listen")]);
     }
 }

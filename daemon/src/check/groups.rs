@@ -26,12 +26,25 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
             named.push(naming.name);
         }
     }
+    findings.extend(case.site.everything().into_iter().filter_map(|each| section_for_nobody(case, each)));
     let by_script = case.site.everything().iter().any(|each| each.is("WSGIDispatchScript"));
     if !by_script && named.iter().all(|name| settled(name).is_some()) {
         let unused = case.site.groups.iter().filter(|group| !named.contains(&group.name));
         findings.extend(unused.map(never_used));
     }
     findings
+}
+
+/// A `<WSGIInterpreterOptions>` for the workers of a group that nobody declared.
+fn section_for_nobody(case: &Case<'_>, section: &Directive) -> Option<Finding> {
+    let options =
+        if section.is("WSGIInterpreterOptions") { words::options(&section.args, 0) } else { Vec::new() };
+    let (_, name) = options.into_iter().find(|(key, _)| key.eq_ignore_ascii_case("process-group"))?;
+    let known =
+        settled(&name).is_none_or(str::is_empty) || case.site.groups.iter().any(|group| group.name == name);
+    let what = format!("The section has no effect: no process group '{name}' is declared.");
+    let mend = format!("Correct the name, or declare it: WSGIDaemonProcess {name}.");
+    (!known).then(|| Finding::new(Grade::Warning, &section.place, what, mend))
 }
 
 /// The groups that a directive names, and those within it.
@@ -105,6 +118,20 @@ mod tests {
             text,
             &[("2: Error", "No process group 'side' is declared (declared are: site)")],
         );
+    }
+
+    #[test]
+    fn a_section_for_a_group_that_nobody_declared() {
+        let section = |name: &str| {
+            format!(
+                "<WSGIInterpreterOptions process-group={name}>\nWSGIRestrictStdin On\n</WSGIInterpreterOptions>"
+            )
+        };
+        let expected = [("1: Warning", "no process group 'side' is declared")];
+        assert_found(&Few::new(), &section("side"), &expected);
+        let declared = format!("WSGIDaemonProcess site\nWSGIProcessGroup site\n{}", section("site"));
+        assert_found(&Few::new(), &declared, &[]);
+        assert_found(&Few::new(), &section("%{GLOBAL}"), &[]);
     }
 
     #[test]

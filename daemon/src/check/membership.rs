@@ -6,7 +6,7 @@ use super::finding::{Finding, Grade};
 use super::groups::unusable;
 use super::owner;
 use super::sections::{Layer, Value, value};
-use super::site::{Alias, Group, Server, settled};
+use super::site::{Group, Mount, Server, settled};
 use super::way::Walker;
 
 /// Which process group an application runs in.
@@ -21,10 +21,10 @@ pub enum Membership {
 
 impl Membership {
     /// What the line, its sections and its server say.
-    pub fn of<'a>(case: &Case<'a>, server: &Server<'a>, alias: &Alias<'a>, layers: &[Layer<'a>]) -> Self {
+    pub fn of<'a>(case: &Case<'a>, server: &Server<'a>, mount: &Mount<'a>, layers: &[Layer<'a>]) -> Self {
         let said =
-            match (alias.option("process-group"), value(&case.site, server, layers, "WSGIProcessGroup")) {
-                (Some(name), _) => (name.to_string(), alias.directive),
+            match (mount.option("process-group"), value(&case.site, server, layers, "WSGIProcessGroup")) {
+                (Some(name), _) => (name.to_string(), mount.directive),
                 (None, Value::By(directive)) => (directive.first_word(), directive),
                 (None, Value::Unset) => return Self::Default,
                 (None, Value::Open) => return Self::Open,
@@ -37,7 +37,7 @@ impl Membership {
         &self,
         case: &Case<'a>,
         server: &Server<'a>,
-        alias: &Alias<'a>,
+        mount: &Mount<'a>,
         layers: &[Layer<'a>],
     ) -> Vec<Finding> {
         let restrict = case.site.setting(server, "WSGIRestrictEmbedded");
@@ -51,14 +51,14 @@ impl Membership {
         let found = match self {
             Self::Open => None,
             Self::Written(name, place) if !name.is_empty() => {
-                unusable(case, server, name, place).or_else(|| service(case, name, alias))
+                unusable(case, server, name, place).or_else(|| service(case, name, mount))
             }
-            _ if restricted.is_some() => restricted.map(|directive| refused(alias, directive)),
-            Self::Default if !groups.is_empty() => Some(implicit(case, alias, &groups)),
+            _ if restricted.is_some() => restricted.map(|directive| refused(mount, directive)),
+            Self::Default if !groups.is_empty() => Some(implicit(case, mount, &groups)),
             _ => None,
         };
-        let among = self.name().and_then(|name| not_among(case, server, alias, layers, name));
-        let stranger = self.group(case, server).and_then(|group| owner::check(case, alias, group));
+        let among = self.name().and_then(|name| not_among(case, server, mount, layers, name));
+        let stranger = self.group(case, server).and_then(|group| owner::check(case, mount, group));
         found.into_iter().chain(among).chain(stranger).collect()
     }
 
@@ -90,7 +90,7 @@ impl Membership {
 fn not_among<'a>(
     case: &Case<'a>,
     server: &Server<'a>,
-    alias: &Alias<'a>,
+    mount: &Mount<'a>,
     layers: &[Layer<'a>],
     name: &str,
 ) -> Option<Finding> {
@@ -100,39 +100,39 @@ fn not_among<'a>(
         if name.is_empty() { "the implicit process group".into() } else { format!("process group '{name}'") };
     let what = format!(
         "{} runs in {shown}, which WSGIRestrictProcess at {}:{} does not allow; requests are answered 500.",
-        alias.location, list.place.file, list.place.line
+        mount.location, list.place.file, list.place.line
     );
     let mend = "Add the group to the list (%{GLOBAL} is the implicit one), or give the application one of those in it.";
-    (!allowed).then(|| Finding::new(Grade::Error, &alias.directive.place, what, mend))
+    (!allowed).then(|| Finding::new(Grade::Error, &mount.directive.place, what, mend))
 }
 
-fn service(case: &Case<'_>, name: &str, alias: &Alias<'_>) -> Option<Finding> {
+fn service(case: &Case<'_>, name: &str, mount: &Mount<'_>) -> Option<Finding> {
     let group = case.site.groups.iter().find(|group| group.name == name && group.is_service())?;
     let what = format!(
         "Requests for {} go to process group '{name}', which has threads=0 at {}:{} and so none for requests.",
-        alias.location, group.directive.place.file, group.directive.place.line
+        mount.location, group.directive.place.file, group.directive.place.line
     );
     let mend = "Give the application a group with threads, and keep this one for its WSGIImportScript.";
-    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
+    Some(Finding::new(Grade::Error, &mount.directive.place, what, mend))
 }
 
-fn refused(alias: &Alias<'_>, by: &Directive) -> Finding {
+fn refused(mount: &Mount<'_>, by: &Directive) -> Finding {
     let what = format!(
         "{} runs in no declared process group, and WSGIRestrictEmbedded at {}:{} has such requests answered 500.",
-        alias.location, by.place.file, by.place.line
+        mount.location, by.place.file, by.place.line
     );
     Finding::new(
         Grade::Error,
-        &alias.directive.place,
+        &mount.directive.place,
         what,
         "Add process-group= with the name of a declared group.",
     )
 }
 
-fn implicit(case: &Case<'_>, alias: &Alias<'_>, groups: &[&str]) -> Finding {
+fn implicit(case: &Case<'_>, mount: &Mount<'_>, groups: &[&str]) -> Finding {
     let what = format!(
         "{} runs in the implicit process group, as user {}, although there is a declared one ({}).",
-        alias.location,
+        mount.location,
         case.web.name,
         groups.join(", ")
     );
@@ -141,7 +141,7 @@ fn implicit(case: &Case<'_>, alias: &Alias<'_>, groups: &[&str]) -> Finding {
          applications from getting there by mistake.",
         groups[0]
     );
-    Finding::new(Grade::Warning, &alias.directive.place, what, mend)
+    Finding::new(Grade::Warning, &mount.directive.place, what, mend)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! * [`ask`], [`dump`], [`words`]: the configuration, from httpd
 //! * [`case`]: every check on one configuration
 //! * [`site`], [`sections`]: as servers, groups and applications; which sections apply to one
-//! * [`groups`], [`routing`], [`membership`]: process groups, applications, and which run in which
+//! * [`groups`], [`routing`], [`handlers`], [`membership`]: process groups, applications, and which run in which
 //! * [`idle`], [`providers`]: what is said in vain, and what is asked of nobody
 //! * [`homes`], [`python`]: what groups need to start
 //! * [`scripts`], [`grants`], [`owner`]: what an application needs
@@ -22,6 +22,7 @@ mod files;
 mod finding;
 mod grants;
 mod groups;
+mod handlers;
 mod homes;
 mod idle;
 mod membership;

@@ -4,7 +4,7 @@
 use super::case::Case;
 use super::finding::{Finding, Grade};
 use super::probe::{Kind, Seen};
-use super::site::{Alias, Group};
+use super::site::{Group, Mount};
 use super::way::{End, Need, Walker, way};
 use std::path::Path;
 
@@ -15,8 +15,8 @@ enum Wanted<'g> {
 }
 
 /// The reason for which requests would be answered 403.
-pub fn check(case: &Case<'_>, alias: &Alias<'_>, group: &Group<'_>) -> Option<Finding> {
-    let path = alias.target.as_deref()?;
+pub fn check(case: &Case<'_>, mount: &Mount<'_>, group: &Group<'_>) -> Option<Finding> {
+    let path = mount.target.as_deref()?;
     let options = &group.options;
     let by_user =
         options.script_user.as_deref().and_then(|name| Some(Wanted::User(name, case.uid_of(name)?)));
@@ -35,13 +35,13 @@ pub fn check(case: &Case<'_>, alias: &Alias<'_>, group: &Group<'_>) -> Option<Fi
     let (option, name) = wanted.option();
     let what = format!(
         "{} will be answered 403: process group '{}' has {option}={name}, and {} {fault}.",
-        alias.location,
+        mount.location,
         group.name,
         at.display()
     );
     let mend =
         format!("Let {} belong to {name}, and nobody else write to it; or take {option} out.", at.display());
-    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
+    Some(Finding::new(Grade::Error, &mount.directive.place, what, mend))
 }
 
 impl Wanted<'_> {

@@ -3,10 +3,11 @@
 use super::Case;
 use super::dump::{Directive, Place};
 use super::finding::{Finding, Grade};
+use super::handlers::{self, Handled};
 use super::membership::Membership;
 use super::scripts;
 use super::sections::{self, Layer, Value, value};
-use super::site::{Alias, Server};
+use super::site::{Mount, Server};
 use super::words;
 
 /// All findings on applications.
@@ -19,13 +20,27 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
         let access_file = case.site.setting(server, "AccessFileName");
         let access_file = access_file.map_or(".htaccess".into(), Directive::first_word);
         for alias in &case.site.aliases(server) {
-            let layers = sections::for_alias(&case.site, server, alias, scripts::is_directory(case, alias));
+            let layers = sections::for_mount(&case.site, server, alias, scripts::is_directory(case, alias));
             let group = Membership::of(case, server, alias, &layers);
             findings.extend(group.findings(case, server, alias, &layers));
             let user = group.walker(case, server);
             findings.extend(scripts::check(case, alias, user.as_ref(), &layers, &access_file));
             if says_nothing_of_authorization(case, server, alias, &layers) {
                 blind.push(alias.directive.place.clone());
+            }
+        }
+        for Handled { mount, script, used } in &handlers::of(&case.site, server) {
+            let layers = sections::for_mount(&case.site, server, mount, scripts::is_directory(case, mount));
+            let group = Membership::of(case, server, mount, &layers);
+            findings.extend(group.findings(case, server, mount, &layers));
+            let user = group.walker(case, server);
+            findings.extend(
+                script.as_ref().and_then(|path| scripts::loaded(case, mount.directive, path, &user?)),
+            );
+            let directory = mount.target.as_deref().map(scripts::directory_of);
+            findings.extend(directory.and_then(|at| scripts::denial(case, mount, &layers, at, &access_file)));
+            if *used && says_nothing_of_authorization(case, server, mount, &layers) {
+                blind.push(mount.directive.place.clone());
             }
         }
     }
@@ -39,7 +54,7 @@ pub fn check(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// The first alias that matches is taken, so a shorter one must not stand before a longer.
-fn hidden(aliases: &[Alias<'_>]) -> Vec<Finding> {
+fn hidden(aliases: &[Mount<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (n, alias) in aliases.iter().enumerate() {
         if let Some(other) = aliases[..n].iter().find(|other| covers(other, alias)) {
@@ -54,21 +69,21 @@ fn hidden(aliases: &[Alias<'_>]) -> Vec<Finding> {
     findings
 }
 
-fn covers(shorter: &Alias<'_>, longer: &Alias<'_>) -> bool {
-    let names = |alias: &Alias<'_>| -> Vec<String> {
-        alias.location.split('/').filter(|name| !name.is_empty()).map(String::from).collect()
+fn covers(shorter: &Mount<'_>, longer: &Mount<'_>) -> bool {
+    let (Some(short), Some(long)) = (&shorter.url, &longer.url) else { return false };
+    let names = |url: &str| -> Vec<String> {
+        url.split('/').filter(|name| !name.is_empty()).map(String::from).collect()
     };
-    let needs_slash = shorter.location.ends_with('/') && !longer.location.ends_with('/');
-    let (few, many) = (names(shorter), names(longer));
-    let below = many.starts_with(&few) && !(needs_slash && many.len() == few.len() && !few.is_empty());
-    below && !shorter.is_match && !longer.is_match
+    let needs_slash = short.ends_with('/') && !long.ends_with('/');
+    let (few, many) = (names(short), names(long));
+    many.starts_with(&few) && !(needs_slash && many.len() == few.len() && !few.is_empty())
 }
 
 /// Whoever decided has said so, or lets httpd authenticate.
 fn says_nothing_of_authorization<'a>(
     case: &Case<'a>,
     server: &Server<'a>,
-    alias: &Alias<'a>,
+    alias: &Mount<'a>,
     layers: &[Layer<'a>],
 ) -> bool {
     let unset = |name| value(&case.site, server, layers, name) == Value::Unset;
@@ -164,8 +179,8 @@ mod tests {
 
     #[test]
     fn a_handler_without_leave_to_execute() {
-        let text = "<Directory /srv>\nAddHandler wsgi-script .wsgi\n</Directory>";
-        assert_found(&Few::new(), text, &[("2: Error", "ExecCGI is on nowhere")]);
+        let text = format!("{SAID}<Directory /srv>\nAddHandler wsgi-script .wsgi\n</Directory>");
+        assert_found(&Few::new(), &text, &[("3: Error", "ExecCGI is on nowhere")]);
         assert_found(&Few::new(), &format!("{text}\n<Directory /srv>\nOptions +ExecCGI\n</Directory>"), &[]);
     }
 }

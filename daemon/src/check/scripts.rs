@@ -7,14 +7,14 @@ use super::finding::{Finding, Grade};
 use super::grants;
 use super::probe::Kind;
 use super::sections::{Layer, Value};
-use super::site::Alias;
+use super::site::Mount;
 use super::way::{End, Need, Walker, way};
 use super::words;
 use std::path::Path;
 
 /// Is the target a directory of scripts? Where it can't be seen, its last letter has to do.
-pub fn is_directory(case: &Case<'_>, alias: &Alias<'_>) -> bool {
-    let Some(path) = &alias.target else { return false };
+pub fn is_directory(case: &Case<'_>, mount: &Mount<'_>) -> bool {
+    let Some(path) = &mount.target else { return false };
     match way(case.probe, &case.finder, path, Need::Nothing) {
         End::There(_, kind) => kind == Kind::Directory,
         _ => path.to_str().is_some_and(|path| path.ends_with('/')),
@@ -24,14 +24,14 @@ pub fn is_directory(case: &Case<'_>, alias: &Alias<'_>) -> bool {
 /// All findings on it. `user` is the application's, where that is known.
 pub fn check(
     case: &Case<'_>,
-    alias: &Alias<'_>,
+    mount: &Mount<'_>,
     user: Option<&Walker>,
     layers: &[Layer<'_>],
     access_file: &str,
 ) -> Vec<Finding> {
-    let Some(path) = alias.target.as_deref() else { return Vec::new() };
-    let line = (&alias.directive.place, Grade::Error);
-    let (needs, directory) = match is_directory(case, alias) {
+    let Some(path) = mount.target.as_deref() else { return Vec::new() };
+    let line = (&mount.directive.place, Grade::Error);
+    let (needs, directory) = match is_directory(case, mount) {
         true => ([Need::Execute; 2], path),
         false => ([Need::Nothing, Need::Read], path.parent().unwrap_or(path)),
     };
@@ -40,37 +40,47 @@ pub fn check(
     let by_user = user
         .filter(|_| !missing)
         .and_then(|user| way_finding(case, line, "The application does not get to", user, path, needs[1]));
-    [by_web, by_user, denial(case, alias, layers, directory, access_file)].into_iter().flatten().collect()
+    [by_web, by_user, denial(case, mount, layers, directory, access_file)].into_iter().flatten().collect()
 }
 
-/// Directives that name a script, each with the place of the path among its words.
-const NAMING: &[(&str, usize)] = &[
-    ("WSGIImportScript", 0),
-    ("WSGIHandlerScript", 1),
-    ("WSGIAccessScript", 0),
-    ("WSGIAuthUserScript", 0),
-    ("WSGIAuthGroupScript", 0),
-    ("WSGIDispatchScript", 0),
+/// Where a script stands, or the directory of scripts, which ends with a slash.
+pub fn directory_of(path: &Path) -> &Path {
+    let is_directory = path.to_str().is_some_and(|path| path.ends_with('/'));
+    if is_directory { path } else { path.parent().unwrap_or(path) }
+}
+
+/// Directives that name a script for which no request decides where it runs.
+const NAMING: &[&str] = &[
+    "WSGIImportScript",
+    "WSGIAccessScript",
+    "WSGIAuthUserScript",
+    "WSGIAuthGroupScript",
+    "WSGIDispatchScript",
 ];
 
 /// A script that no URL leads to: is it there for whoever loads it?
 pub fn named(case: &Case<'_>, directive: &Directive) -> Option<Finding> {
-    let (_, at) = NAMING.iter().find(|(name, _)| directive.is(name))?;
-    let path = case.site.absolute(directive.words().get(*at)?);
-    let options = words::options(&directive.args, at + 1);
+    NAMING.iter().find(|name| directive.is(name))?;
+    let path = case.site.absolute(directive.words().first()?);
+    let options = words::options(&directive.args, 1);
     let group = options.iter().find(|(key, _)| key == "process-group").map(|(_, value)| value.as_str());
-    let user = match (group, *at) {
-        (None | Some("%{GLOBAL}"), 0) => case.web.clone(), // scripts of access control run in the implicit group
-        (name, _) => case.walker(case.site.groups.iter().find(|group| name == Some(&group.name))?)?,
+    let user = match group {
+        None | Some("%{GLOBAL}") => case.web.clone(), // scripts of access control run in the implicit group
+        name => case.walker(case.site.groups.iter().find(|group| name == Some(&group.name))?)?,
     };
+    loaded(case, directive, &path, &user)
+}
+
+/// Does whoever runs it get to the script that a directive names?
+pub fn loaded(case: &Case<'_>, directive: &Directive, path: &Path, user: &Walker) -> Option<Finding> {
     let begun = format!("{} can't be loaded from", directive.name);
-    way_finding(case, (&directive.place, Grade::Error), &begun, &user, &path, Need::Read)
+    way_finding(case, (&directive.place, Grade::Error), &begun, user, path, Need::Read)
 }
 
 /// `directory` is where the script stands.
-fn denial(
+pub fn denial(
     case: &Case<'_>,
-    alias: &Alias<'_>,
+    mount: &Mount<'_>,
     layers: &[Layer<'_>],
     directory: &Path,
     access_file: &str,
@@ -88,11 +98,11 @@ fn denial(
     let what = format!(
         "Every request for {} will be answered 403, \"client denied by server configuration\": the last word on it \
          has <{name} {args}> at {}:{}.",
-        alias.location, place.file, place.line
+        mount.location, place.file, place.line
     );
     let shown = directory.display();
     let mend = format!("Add: <Directory {shown}> Require all granted </Directory>, or whom else you let in.");
-    Some(Finding::new(Grade::Error, &alias.directive.place, what, mend))
+    Some(Finding::new(Grade::Error, &mount.directive.place, what, mend))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! applies [perhaps](Fit::Perhaps), and what follows from it is then left open.
 
 use super::dump::Directive;
-use super::site::{Alias, Server, Site};
+use super::site::{Mount, Server, Site};
 use std::path::{Component, Path};
 
 /// Does a section apply?
@@ -64,15 +64,15 @@ pub fn value<'a>(site: &Site<'a>, server: &Server<'a>, layers: &[Layer<'a>], nam
     })
 }
 
-/// The sections for an alias.
-pub fn for_alias<'a>(
+/// The sections for an application.
+pub fn for_mount<'a>(
     site: &Site<'a>,
     server: &Server<'a>,
-    alias: &Alias<'a>,
+    mount: &Mount<'a>,
     is_directory: bool,
 ) -> Vec<Layer<'a>> {
-    let url = (!alias.is_match).then_some(alias.location.as_str());
-    layers(site, server, &Target { path: alias.target.as_deref(), is_directory, url })
+    let url = mount.url.as_deref();
+    layers(site, server, &Target { path: mount.target.as_deref(), is_directory, url })
 }
 
 /// The sections for a target: directories from the shortest on, then expressions, files, locations and

@@ -53,21 +53,22 @@ impl Group<'_> {
     }
 }
 
-/// A `WSGIScriptAlias` or `WSGIScriptAliasMatch`.
+/// Where an application is: a `WSGIScriptAlias` or `WSGIScriptAliasMatch`, or what a handler answers for.
 #[derive(Debug)]
-pub struct Alias<'a> {
+pub struct Mount<'a> {
     /// The line.
     pub directive: &'a Directive,
-    /// The URL path, or the regular expression.
+    /// The URL path, or the regular expression; for a handler, words for what it answers for.
     pub location: String,
     /// The script or the directory; `None` where a request decides.
     pub target: Option<PathBuf>,
-    /// `location` is a regular expression.
-    pub is_match: bool,
-    options: HashMap<String, String>,
+    /// The URL path, where it is one.
+    pub url: Option<String>,
+    /// Of the line.
+    pub options: HashMap<String, String>,
 }
 
-impl Alias<'_> {
+impl Mount<'_> {
     /// An option of the line.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(String::as_str)
@@ -109,25 +110,26 @@ impl<'a> Site<'a> {
     }
 
     /// A server's aliases, in the order in which they are tried.
-    pub fn aliases(&self, server: &Server<'a>) -> Vec<Alias<'a>> {
+    pub fn aliases(&self, server: &Server<'a>) -> Vec<Mount<'a>> {
         let inherited = server.section.map(|_| self.own_aliases(self.main())).unwrap_or_default();
         self.own_aliases(server).into_iter().chain(inherited).collect()
     }
 
     /// Those that stand in the server itself.
-    pub fn own_aliases(&self, server: &Server<'a>) -> Vec<Alias<'a>> {
+    pub fn own_aliases(&self, server: &Server<'a>) -> Vec<Mount<'a>> {
         let mounts =
             server.own.iter().filter(|each| each.is("WSGIScriptAlias") || each.is("WSGIScriptAliasMatch"));
         mounts.filter_map(|directive| self.alias(directive)).collect()
     }
 
-    fn alias(&self, directive: &'a Directive) -> Option<Alias<'a>> {
+    fn alias(&self, directive: &'a Directive) -> Option<Mount<'a>> {
         let mut words = directive.words().into_iter();
         let (location, target) = (words.next()?, words.next()?);
         let is_match = directive.is("WSGIScriptAliasMatch");
         let target = (!is_match || !target.contains('$')).then(|| self.absolute(&target));
         let options = words::options(&directive.args, 2).into_iter().collect();
-        Some(Alias { directive, location, target, is_match, options })
+        let url = (!is_match).then(|| location.clone());
+        Some(Mount { directive, location, target, url, options })
     }
 
     /// httpd takes relative paths from its `ServerRoot`.
