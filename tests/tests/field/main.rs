@@ -173,6 +173,95 @@ fn generated_options() {
     has(&site.told(&upload), json!({"group": "127.0.0.1", "path": "/api/upload", "body": expected}));
 }
 
+#[test]
+fn packaged_applications() {
+    let scripts = [
+        "misp-dashboard/misp-dashboard.wsgi",
+        "nav/wsgi/nav.wsgi",
+        "foreman/pulp/content.wsgi",
+        "web2py/wsgihandler.py",
+    ];
+    let field = scripts
+        .iter()
+        .fold(Field::new("packaged-applications"), |field, name| field.script(&format!("srv/{name}")))
+        .file("srv/nav/htdocs/static/nav.css", "a style\n")
+        .file("srv/nav/var/uploads/room.txt", "a picture\n")
+        .file("srv/nav/wsgi/secret.txt", "")
+        .file("srv/foreman/public/index.html", "a page\n")
+        .file("srv/web2py/applications/welcome/static/site.css", "their style\n")
+        .file("srv/web2py/applications/welcome/models/db.py", "");
+    let site = field.run();
+    let dashboard = site.from("misp.example", "/_logs");
+    has(
+        &dashboard,
+        json!({"group": "misp-dashboard", "application": "", "uid": number("games"), "path": "/_logs",
+               "prefix": site.path("srv/venv"), "multiprocess": false}),
+    );
+    let nav = site.from("nav.example", "/ipdevinfo/");
+    has(
+        &nav,
+        json!({"group": "NAV", "application": "", "cwd": site.path("srv/nav"), "multiprocess": true,
+               "prefix": site.path("srv/venv")}),
+    );
+    let page = |host: &str, target: &str| site.stack.get_from(host, target).expect(200).text();
+    assert_eq!(page("nav.example", "/static/nav.css"), "a style\n");
+    assert_eq!(page("nav.example", "/uploads/room.txt"), "a picture\n");
+    let chunked = Request::post("/pulp/content/file", "5\r\nhello\r\n0\r\n\r\n")
+        .host("foreman.example")
+        .header("Transfer-Encoding", "chunked")
+        .header("Authorization", "Bearer abc");
+    has(
+        &site.told(&chunked),
+        json!({"group": "pulp-content", "application": "", "authorization": "Bearer abc", "multithread": false,
+               "multiprocess": true, "mount": "/pulp/content", "path": "/file"}),
+    );
+    assert_eq!(page("foreman.example", "/index.html"), "a page\n");
+    has(
+        &site.from("web2py.example", "/welcome/default/index"),
+        json!({"group": "web2py", "application": "web2py.example|", "mount": "", "uid": number("games")}),
+    );
+    assert_eq!(page("web2py.example", "/welcome/static/_2.27.1/site.css"), "their style\n");
+    for target in ["/admin", "/welcome/appadmin/index"] {
+        assert_eq!(site.status(&Request::get(target).host("web2py.example")), 403, "{target}");
+    }
+}
+
+#[test]
+fn scripts_of_one_server() {
+    let field = ["xmlrpc", "config", "package_push"]
+        .iter()
+        .fold(Field::new("scripts-of-one-server"), |field, name| {
+            field.script(&format!("srv/manager/wsgi/{name}.py"))
+        })
+        .file("srv/manager/common.py", "");
+    let site = field.run();
+    let call = site.from("manager.example", "/XMLRPC/system");
+    has(
+        &call,
+        json!({"group": "", "application": "xmlrpc", "mount": "/XMLRPC", "path": "/system",
+               "script": site.path("srv/manager/wsgi/xmlrpc.py")}),
+    );
+    assert!(call["search"].as_array().unwrap().contains(&site.path("srv/manager")), "{call:#}");
+    let other = site.from("manager.example", "/rpc/api");
+    has(&other, json!({"application": "xmlrpc", "mount": "/rpc/api"}));
+    let config = site.from("manager.example", "/CONFIG-MANAGEMENT");
+    has(&config, json!({"group": "", "application": "manager.example|/CONFIG-MANAGEMENT"}));
+    assert_ne!(config["pid"], call["pid"], "another application, another main interpreter");
+    let package = format!("{:x}\r\n{}\r\n0\r\n\r\n", 400_000, "x".repeat(400_000));
+    let push = |target: &str| {
+        Request::post(target, package.clone())
+            .host("manager.example")
+            .header("Transfer-Encoding", "chunked")
+            .header("Authorization", &basic("push:secret"))
+    };
+    let pushed = site.told(&push("/PACKAGE-PUSH"));
+    assert_eq!(pushed["body"][0], 400_000);
+    has(&pushed, json!({"authorization": basic("push:secret"), "user": null}));
+    let mut connection = site.stack.connect();
+    connection.send(push("/CONFIG-MANAGEMENT").header("Connection", "close").bytes());
+    assert_eq!(connection.reply().unwrap().status, 411, "where nobody allowed it");
+}
+
 fn sha256(data: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -346,5 +435,5 @@ fn every_field_has_a_test() {
             tried += 1;
         }
     }
-    assert!(tried >= 13, "{tried}");
+    assert!(tried >= 15, "{tried}");
 }
