@@ -8,17 +8,27 @@ use wsgid_tests::daemon::Daemon;
 use wsgid_tests::place::Place;
 use wsgid_tests::stack::free_port;
 use wsgid_tests::venv::certificate;
-use wsgid_tests::wait::{PATIENCE, eventually};
+use wsgid_tests::wait::{PATIENCE, eventually, until};
 use wsgid_tests::{Connection, Reply, Request, httpd, stage, theirs, tls};
 
 /// The scripts that the options name.
 const ACCESS: &str = "def allow_access(environ, host):\n    return environ['PATH_INFO'] != '/closed'\n";
 const USERS: &str = "def check_password(environ, user, password):\n    return {'alice': 'wonderland', 'bob': 'builder'}.get(user) == password\n";
 const GROUPS: &str = "def groups_for_user(environ, user):\n    return {'alice': ['staff']}.get(user, [])\n";
+const HASHES: &str = "import hashlib\ndef get_realm_hash(environ, user, realm):\n    \
+    return hashlib.md5(':'.join((user, realm, 'wonderland')).encode()).hexdigest() if user == 'alice' else None\n";
 const DISPATCH: &str =
     "def application_group(environ):\n    return 'blue' if environ['REQUEST_URI'] == '/blue' else None\n";
 const SERVICE: &str =
     "import os, time\nopen('@ROOT@/markers/served', 'w').close()\nwhile True:\n    time.sleep(60)\n";
+
+/// Behind the application that tells: it tells a word of a module's, too.
+const WORDED: &str = "
+import imported
+
+def tell(environ, start_response, plain=tell, **more):
+    return plain(environ, start_response, word=imported.word, **more)
+";
 
 /// A generated server and what runs it.
 struct Server {
@@ -38,14 +48,16 @@ impl Server {
     fn start(options: &[&str], ours: bool) -> Self {
         let place = Place::new(None);
         let (port, tls_port) = (free_port(), free_port());
-        for (name, content) in [("access.py", ACCESS), ("users.py", USERS), ("groups.py", GROUPS)] {
+        let scripts =
+            [("access.py", ACCESS), ("users.py", USERS), ("groups.py", GROUPS), ("hashes.py", HASHES)];
+        for (name, content) in scripts.into_iter().chain([("imported.py", "word = 'old'\n")]) {
             place.write(&format!("site/{name}"), content);
         }
         place.write("site/dispatch.py", DISPATCH);
         let dispatch = format!("WSGIDispatchScript {}", place.path("site/dispatch.py").display());
         place.write("site/dispatch.conf", dispatch);
         place.write("site/service.py", SERVICE.replace("@ROOT@", place.root().to_str().unwrap()));
-        place.write("site/told.py", std::fs::read(stage::repository().join("tests/field/told.py")).unwrap());
+        place.write("site/told.py", telling() + WORDED);
         place.write("site/documents/page.txt", "a page\n");
         place.write("site/static/site.css", "a style\n");
         place.make_public_dir("markers");
@@ -132,12 +144,39 @@ impl Server {
         told(&reply.text())
     }
 
+    /// What somebody with this name and password is answered, who does as the challenge says.
+    fn digested(&self, words: &str) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--digest", "--user", words, "--write-out", "\n%{http_code}"]);
+        let output = curl.arg(format!("http://127.0.0.1:{}/", self.port)).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = answer.rsplit_once('\n').unwrap();
+        // What the server and curl have made up for this once is another each time.
+        let text = told(body)
+            .lines()
+            .map(|line| line.split(", nonce=").next().unwrap())
+            .collect::<Vec<_>>()
+            .join("\n");
+        let text = format!("{status} {text}");
+        text.replace(self.place.root().to_str().unwrap(), "@ROOT@").replace(&self.port.to_string(), "@PORT@")
+    }
+
+    /// The word that the application tells.
+    fn word(&self) -> String {
+        let told = Connection::open(self.port).unwrap().ask(&get("/")).expect(200).json();
+        told["word"].as_str().unwrap().into()
+    }
+
     fn encrypted(&self, target: &str) -> String {
         let (head, body) = tls::get(self.tls_port, "localhost", target);
         format!("{}\n{}", head.lines().next().unwrap(), told(&body))
             .replace(self.place.root().to_str().unwrap(), "@ROOT@")
             .replace(&self.tls_port.to_string(), "@TLS_PORT@")
     }
+}
+
+fn telling() -> String {
+    std::fs::read_to_string(stage::repository().join("tests/field/told.py")).unwrap()
 }
 
 /// What the application tells, so far as it has to be the same.
@@ -235,7 +274,7 @@ express! {
     own_callable ["--callable-object", "blue"] [get("/")];
     /// A program of its own beside the application.
     service ["--service-script", "watch", "@ROOT@/site/service.py"] [get("/")]
-        and |server: &Server| wsgid_tests::wait::until("the service runs", || server.place.path("markers/served").exists());
+        and |server: &Server| until("the service runs", || server.place.path("markers/served").exists());
 }
 
 /// It has no option of its own for that, and includes what one writes.
@@ -246,6 +285,43 @@ fn dispatch() {
     let both = compare(&["--include-file", "@ROOT@/site/dispatch.conf"], &requests);
     let told = Connection::open(both[1].port).unwrap().ask(&get("/blue")).expect(200).json();
     assert_eq!(told["application"], "blue", "{told}");
+}
+
+#[test]
+#[ignore = "builds mod_wsgi from PyPI: tests/run --express"]
+fn digests() {
+    let both = compare(&["--auth-type", "Digest", "--auth-user-script", "@ROOT@/site/hashes.py"], &[]);
+    for (words, status) in [("alice:wonderland", "200 "), ("alice:guess", "401 "), ("eve:wonderland", "401 ")]
+    {
+        let [theirs, ours] = both.each_ref().map(|server| server.digested(words));
+        assert!(theirs.starts_with(status), "{words}: {theirs}");
+        assert_eq!(ours, theirs, "left ours, right mod_wsgi's, for {words}");
+    }
+}
+
+/// A change of the entry point is seen with a request, that of a module without one; and with reloading disabled
+/// neither is.
+#[test]
+#[ignore = "builds mod_wsgi from PyPI: tests/run --express"]
+fn reloads() {
+    let new_entry = telling() + &WORDED.replace("imported.word", "'new'");
+    for (options, name, content, reloads) in [
+        (&[][..], "told.py", new_entry.as_str(), true),
+        (&["--reload-on-changes"], "told.py", &new_entry, true),
+        (&["--reload-on-changes"], "imported.py", "word = 'new'\n", true),
+        (&["--disable-reloading"], "told.py", &new_entry, false),
+        (&[], "imported.py", "word = 'new'\n", false),
+    ] {
+        for server in compare(options, &[get("/")]) {
+            assert_eq!(server.word(), "old");
+            server.place.write(&format!("site/{name}"), content);
+            if reloads {
+                until("the new code answers", || server.word() == "new");
+            } else {
+                assert!((0..50).all(|_| server.word() == "old"), "{options:?} {name}");
+            }
+        }
+    }
 }
 
 #[test]
