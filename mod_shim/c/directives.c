@@ -146,11 +146,8 @@ static const char *add_group(cmd_parms *cmd, void *dir, const char *args)
     if (!wsgid_rust()->draft_group(wsgid_global.draft, name, (const shim_pair *)options->elts, options->nelts,
                            wsgid_speaks(), &wsgid_host, message, sizeof(message)))
         return apr_pstrdup(cmd->pool, message);
-    if (cmd->server->is_virtual) {
-        wsgid_bound *bound = apr_array_push(wsgid_global.bound);
-        bound->group = name;
-        bound->server = cmd->server;
-    }
+    if (cmd->server->is_virtual)
+        apr_hash_set(wsgid_global.bound, name, APR_HASH_KEY_STRING, cmd->server);
     return NULL;
 }
 

@@ -51,13 +51,7 @@ const char *wsgid_route_options(cmd_parms *cmd, const char *args, const char *wh
 
 static const server_rec *owner_of(const char *group)
 {
-    const wsgid_bound *bound = (const wsgid_bound *)wsgid_global.bound->elts;
-    int i;
-
-    for (i = 0; i < wsgid_global.bound->nelts; ++i)
-        if (strcmp(bound[i].group, group) == 0)
-            return bound[i].server;
-    return NULL;
+    return apr_hash_get(wsgid_global.bound, group, APR_HASH_KEY_STRING);
 }
 
 /*

@@ -38,7 +38,7 @@ int wsgid_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     main_server = NULL;
     memset(&wsgid_global, 0, sizeof(wsgid_global));
-    wsgid_global.bound = apr_array_make(pconf, 4, sizeof(wsgid_bound));
+    wsgid_global.bound = apr_hash_make(pconf);
     wsgid_global.told = apr_hash_make(pconf);
     wsgid_global.draft = wsgid_rust()->draft_new();
     apr_pool_cleanup_register(pconf, NULL, drop_draft, apr_pool_cleanup_null);
@@ -111,6 +111,9 @@ static void preload_server(apr_pool_t *p, const server_rec *s)
         const char *application =
             route->application_group ? route->application_group : config->settings.application_group;
 
+        /* Both stand in the line itself, which has been looked at. */
+        if (route->process_group && route->application_group)
+            continue;
         /* A group that is not declared, or not for this server, is refused request by request: directories may
          * name another. Nothing of this server's is to run in it until then. */
         if (process && strcmp(process, "%{GLOBAL}") != 0
@@ -120,14 +123,15 @@ static void preload_server(apr_pool_t *p, const server_rec *s)
     }
 }
 
-static void bind_groups(void)
+static void bind_groups(apr_pool_t *p)
 {
-    const wsgid_bound *bound = (const wsgid_bound *)wsgid_global.bound->elts;
-    int i;
+    apr_hash_index_t *each;
 
-    for (i = 0; i < wsgid_global.bound->nelts; ++i)
-        if (bound[i].server->server_hostname)
-            wsgid_rust()->draft_bind(wsgid_global.draft, bound[i].group, bound[i].server->server_hostname);
+    for (each = apr_hash_first(p, wsgid_global.bound); each; each = apr_hash_next(each)) {
+        const server_rec *owner = apr_hash_this_val(each);
+        if (owner->server_hostname)
+            wsgid_rust()->draft_bind(wsgid_global.draft, apr_hash_this_key(each), owner->server_hostname);
+    }
 }
 
 int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -147,7 +151,7 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
     main_server = s;
     ap_add_version_component(pconf, WSGID_COMPONENT);
     describe_server(&facts);
-    bind_groups();
+    bind_groups(ptemp);
     for (each = s; each; each = each->next)
         preload_server(ptemp, each);
     wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);

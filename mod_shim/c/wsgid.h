@@ -121,16 +121,11 @@ typedef struct {
     const wsgid_hook_script *auth_group;
 } wsgid_dir_config;
 
-/* A process group and the virtual host that declared it, whose ServerName may stand further down. */
-typedef struct {
-    const char *group;
-    const server_rec *server;
-} wsgid_bound;
-
 /* What only the main server may set, fresh for each reading of the configuration. */
 typedef struct {
     shim_draft *draft;
-    apr_array_header_t *bound; /* of wsgid_bound */
+    apr_hash_t *bound;         /* by process group, the virtual host that declared it, whose ServerName may stand
+                                * further down */
     apr_hash_t *told;          /* names of directives whose lack of effect has been told */
     const char *control_socket;
 } wsgid_globals;

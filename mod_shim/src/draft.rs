@@ -14,7 +14,12 @@ use wsgid_proto::server::Server;
 #[derive(Debug, Default)]
 pub struct Draft {
     groups: Vec<(GroupDefinition, DeclaredGroup)>,
+    /// Where in `groups` each is: there may be hundreds, and as many lines that ask for one.
+    places: HashMap<String, usize>,
     preloads: Vec<Preload>,
+    /// The same, and the pools that they are for.
+    preloaded: HashSet<Preload>,
+    preloaded_pools: HashSet<(String, String)>,
     server_options: Vec<ServerOption>,
     sections: Vec<Section>,
     /// The last of them is being read.
@@ -86,6 +91,7 @@ impl Draft {
         check_identity(&parsed)?;
         let script_owner = script_owner(&parsed)?;
         let definition = GroupDefinition { name: name.into(), options, ..Default::default() };
+        self.places.insert(name.into(), self.groups.len());
         self.groups.push((definition, DeclaredGroup { options: parsed, server: None, script_owner }));
         Ok(warnings.iter().filter(|warning| self.is_news(warning)).map(ToString::to_string).collect())
     }
@@ -133,14 +139,13 @@ impl Draft {
 
     /// Keeps a group for the virtual hosts of one `ServerName`.
     pub fn bind(&mut self, name: &str, server: &str) {
-        for (_, declared) in self.groups.iter_mut().filter(|(definition, _)| definition.name == name) {
-            declared.server = Some(server.into());
-        }
+        let place = self.places.get(name).and_then(|place| self.groups.get_mut(*place));
+        place.into_iter().for_each(|(_, declared)| declared.server = Some(server.into()));
     }
 
     /// Is a group of that name declared so far?
     pub fn knows(&self, name: &str) -> bool {
-        self.groups.iter().any(|(definition, _)| definition.name == name)
+        self.places.contains_key(name)
     }
 
     /// Asks for a script to be imported when its workers start, after those that were asked for before. Once
@@ -151,15 +156,11 @@ impl Draft {
             application_group: application_group.into(),
             script: Bytes::copy_from_slice(script),
         };
-        let same_pool = |other: &Preload| {
-            (&other.process_group, &other.application_group)
-                == (&preload.process_group, &preload.application_group)
-        };
-        let superfluous = first && self.preloads.iter().any(same_pool);
-        if superfluous || self.preloads.contains(&preload) {
-            return;
-        }
-        if script.first() == Some(&b'/') && !script.ends_with(b"/") {
+        let pool = (preload.process_group.clone(), preload.application_group.clone());
+        let superfluous = first && self.preloaded_pools.contains(&pool);
+        let is_script = script.first() == Some(&b'/') && !script.ends_with(b"/");
+        if is_script && !superfluous && self.preloaded.insert(preload.clone()) {
+            self.preloaded_pools.insert(pool);
             self.preloads.push(preload);
         }
     }

@@ -102,8 +102,13 @@ impl Household {
         warnings.iter().for_each(|warning| tracing::warn!(instance = %name, "{warning}"));
         // Compared with what is there, not with what was still to come.
         self.due.retain(|change| change.key().instance != name);
-        self.due.extend(self.changes(&instance));
+        let changes = self.changes(&instance);
         self.instances.insert(name, instance);
+        for change in changes {
+            if !self.settle(&change) {
+                self.due.push_back(change);
+            }
+        }
         self.publish_web_users();
         Configured { warnings, refusal: String::new() }
     }
@@ -131,6 +136,23 @@ impl Household {
             present.insert(key, same);
         }
         difference::between(&present, new)
+    }
+
+    /// Does what starts and ends nobody: all there is to do for a pool whose group has not changed. False where
+    /// there is more to it, which is done by and by.
+    fn settle(&mut self, change: &Change) -> bool {
+        let Some(place) = self.places.get(change.key()).filter(|place| place.successor.is_none()) else {
+            return false;
+        };
+        let (serving, group) = (place.serving, self.group(change.key()));
+        match (change, self.pools.get_mut(&serving), group) {
+            (Change::Keep(_), Some(pool), Some(group)) => {
+                pool.set_group(group);
+                true
+            }
+            (Change::Preload(_, scripts), Some(pool), _) => pool.preloads(scripts),
+            _ => false,
+        }
     }
 
     fn apply(&mut self, change: Change, now: Instant) {

@@ -194,6 +194,13 @@ impl Pool {
         }
     }
 
+    /// Would [`Pool::preload`] change nothing?
+    pub fn preloads(&self, scripts: &[Bytes]) -> bool {
+        let (options, wanted) = (&self.group.options, self.roster.wanted());
+        let enough = options.processes_min.is_some_and(|least| wanted >= least);
+        self.preloaded && self.scripts == scripts && (enough || wanted == options.processes_at_first().max(1))
+    }
+
     /// The configuration names no scripts for it any more. Workers that have imported some give way; what
     /// requests have taught it stays.
     pub fn unload(&mut self, now: Instant) {
