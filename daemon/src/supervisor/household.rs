@@ -59,6 +59,10 @@ pub struct Household {
     places: BTreeMap<PoolKey, Place>,
     pools: HashMap<u64, Pool>,
     due: VecDeque<Change>,
+    /// What each httpd was answered last.
+    answers: HashMap<String, Configured>,
+    /// Configurations that have come again and are answered, and still to be looked at: users may be others now.
+    again: BTreeMap<String, Configure>,
     /// When one of those was done last.
     proceeded: Instant,
     /// Workers of an earlier daemon.
@@ -69,7 +73,7 @@ pub struct Household {
 impl Household {
     /// An empty one.
     pub fn new(terms: Terms) -> Self {
-        let (instances, places, pools, due) = Default::default();
+        let (instances, places, pools, due, answers, again) = Default::default();
         let proceeded = terms.started;
         Self {
             terms,
@@ -77,6 +81,8 @@ impl Household {
             places,
             pools,
             due,
+            answers,
+            again,
             proceeded,
             expected: Default::default(),
             stopping: false,
@@ -100,9 +106,12 @@ impl Household {
             }
         };
         warnings.iter().for_each(|warning| tracing::warn!(instance = %name, "{warning}"));
+        self.again.remove(&name);
         // Compared with what is there, not with what was still to come.
         self.due.retain(|change| change.key().instance != name);
         let changes = self.changes(&instance);
+        let answer = Configured { warnings, refusal: String::new() };
+        self.answers.insert(name.clone(), answer.clone());
         self.instances.insert(name, instance);
         for change in changes {
             if !self.settle(&change) {
@@ -110,7 +119,7 @@ impl Household {
             }
         }
         self.publish_web_users();
-        Configured { warnings, refusal: String::new() }
+        answer
     }
 
     /// Writes the accepted configurations down, for the daemon's next start.

@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_millis(200);
 impl Household {
     /// Is something left to do?
     pub fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        !self.due.is_empty() || !self.again.is_empty()
     }
 
     /// When the next may be done at the latest, if it may not now.
@@ -34,6 +34,10 @@ impl Household {
     /// Does the next.
     pub fn proceed(&mut self, now: Instant) {
         self.proceeded = now;
+        if let Some((_, configure)) = self.again.pop_first() {
+            self.configure(configure);
+            return;
+        }
         if let Some(change) = self.due.pop_front() {
             self.apply(change, now);
         }

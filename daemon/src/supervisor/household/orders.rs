@@ -18,9 +18,15 @@ impl Household {
         match errand {
             Errand::Configure(configure, reply) => {
                 let known = self.instances.get(&configure.instance).map(|instance| &instance.configure);
-                let news = known != Some(&configure);
+                let same = known == Some(&configure) && !self.stopping;
+                // httpd waits for this, at every graceful restart.
+                if let Some(answer) = self.answers.get(&configure.instance).filter(|_| same) {
+                    let _ = reply.send(answer.clone());
+                    self.again.insert(configure.instance.clone(), configure);
+                    return;
+                }
                 let answer = self.configure(configure);
-                if news && answer.refusal.is_empty() {
+                if !same && answer.refusal.is_empty() {
                     self.remember();
                 }
                 let _ = reply.send(answer);
