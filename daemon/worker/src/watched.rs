@@ -131,6 +131,7 @@ impl Watched {
             }
         });
         if let Err(error) = beating {
+            self.pulse.beat(0); // as if it never had: then its silence is not told
             journal::note(&format!("deadlock-timeout has no effect: {error}"));
         }
     }

@@ -435,7 +435,7 @@ pub struct WorkerPlan {
     #[prost(bytes = "bytes", tag = "25")]
     pub attach: ::prost::bytes::Bytes,
     /// imports, and is copied for each worker
-    #[prost(bool, tag = "31")]
+    #[prost(bool, tag = "32")]
     pub template: bool,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,

@@ -58,5 +58,7 @@ fn as_wire(head: &RequestHead) -> wire::RequestHead {
         ignore_activity: head.ignore_activity,
         hook: head.hook.map_or(0, |hook| hook as u32),
         arguments: head.arguments().map(copy).collect(),
+        tries: head.tries.all,
+        restarts: head.tries.restarts,
     }
 }
