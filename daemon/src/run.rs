@@ -128,7 +128,9 @@ async fn daemon(
     let doors = [tokio::spawn(control_door), tokio::spawn(broker_door), tokio::spawn(attach_door)];
     tracing::info!("wsgid {} is ready", env!("CARGO_PKG_VERSION"));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    Daemon { household, errands: errands_in, reports: reports_in, signals, doors, program }.live().await;
+    Daemon { household, errands: errands_in, reports: reports_in, signals, doors, program, leaving: false }
+        .live()
+        .await;
     Ok(())
 }
 
@@ -225,6 +227,8 @@ struct Daemon {
     signals: Signals,
     doors: [JoinHandle<()>; 3],
     program: Program,
+    /// It ends as soon as nobody is there who has to end with it.
+    leaving: bool,
 }
 
 impl Daemon {
@@ -233,6 +237,9 @@ impl Daemon {
         let mut stopping = false;
         let mut glance = tokio::time::interval(GLANCE);
         while !(stopping && self.household.is_deserted()) {
+            if self.leaving && !stopping && !self.household.has_bound() {
+                self.depart();
+            }
             let deadline = self.household.deadline(Instant::now());
             let awaits_scripts = self.household.awaits_scripts();
             tokio::select! {
@@ -253,7 +260,7 @@ impl Daemon {
     }
 
     /// Becomes the program that is installed now. Workers notice that their daemon is gone, and come to the new
-    /// one; if it can't be started, everything stays as it is.
+    /// one; if it can't be started, everything but templates stays as it is.
     fn renew(&mut self, stopping: bool) {
         if stopping {
             return;
@@ -264,16 +271,22 @@ impl Daemon {
         tracing::error!("{} can't be started, so this one goes on: {error}", self.program.path.display());
     }
 
-    /// Ends, and leaves the workers to the next daemon, which finds everything as after a crash. That there will be
-    /// none they learn from the runtime directory, which a service manager then removes.
+    /// Is about to end, and to leave the workers to the next daemon. Those that it can't take over end first.
     fn leave(&mut self, stopping: bool) {
-        if stopping {
+        if stopping || self.leaving {
             return;
         }
         tracing::info!(
             "ending: workers go on until the next daemon takes them over, or the runtime directory is gone"
         );
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.leaving = true;
+        self.household.dismiss_bound(Instant::now());
+    }
+
+    /// Ends so that the next daemon finds everything as after a crash. That there will be none workers learn from the
+    /// runtime directory, which a service manager then removes.
+    fn depart(&mut self) -> ! {
         self.household.drop_templates();
         // Nothing is dropped: boards stay open, and sockets and records where they are.
         std::process::exit(0)

@@ -302,18 +302,22 @@ fn workers_of_a_group_that_has_changed_meanwhile_finish_and_others_come() {
 #[test]
 fn nobody_else_is_taken_over() {
     use std::io::{Read, Write};
-    use wsgid_proto::{Message, launch::Attach};
+    use wsgid_proto::{
+        Message,
+        launch::{Attach, Retire},
+    };
     let mut stack = Stack::on(Mpm::Event).config(SITE).app("whoami").run();
     let before = stack.get("/").expect(200).json()["pid"].clone();
     stack.kill_daemon();
     stack.start_daemon();
     let path = stack.place.path("run/attach.sock");
+    let told = Retire { reason: "shutdown_signal".into(), seconds: 20 }.frame();
     for bytes in [Attach { pool: 1, serial: 1, loaded: true }.frame(), b"GET / HTTP/1.0\r\n\r\n".to_vec()] {
         let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
         stream.write_all(&bytes).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        assert_eq!(answer, b"", "without a board and a pulse nobody is a worker");
+        assert_eq!(answer, told, "a process that is not expected is told to end, and nothing else");
     }
     assert_eq!(stack.get("/").expect(200).json()["pid"], before);
 }
@@ -326,6 +330,42 @@ fn the_daemon_lets_its_workers_finish() {
     go(&name);
     assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
     stack.stop_daemon();
+}
+
+/// A disk that was full, or a directory that was removed and made anew, may have cost the record.
+#[test]
+fn a_worker_that_the_next_daemon_does_not_know_of_finishes_and_ends() {
+    let mut stack = Stack::on(Mpm::Event).config(SITE).app("waiting").run();
+    let (mut connection, name) = begin(&stack, "/", "a");
+    let worker = stack.daemon().ready_workers("site")[0];
+    stack.kill_daemon();
+    let records = std::fs::read_dir(stack.place.path("run/w")).unwrap().map(|entry| entry.unwrap().path());
+    let records: Vec<_> =
+        records.filter(|path| path.extension().is_some_and(|suffix| suffix == "worker")).collect();
+    assert!(!records.is_empty());
+    records.iter().for_each(|record| std::fs::remove_file(record).unwrap());
+    stack.start_daemon();
+    go(&name);
+    assert_eq!(connection.reply().unwrap().expect(200).text(), "waited\n");
+    gone(&serde_json::json!(worker));
+}
+
+/// A name that nobody else may have at the same time tells.
+#[test]
+fn a_service_and_its_successor_are_not_there_together_after_a_restart() {
+    let mut stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site threads=0")
+        .bring("service")
+        .config("WSGIImportScript @APPS@/service.wsgi process-group=site application-group=%{GLOBAL}")
+        .run();
+    let begun = |stack: &Stack, count| {
+        until("the service has begun", || stack.log("wsgid").matches("] begun ").count() == count);
+    };
+    begun(&stack, 1);
+    stack.have_daemon_leave();
+    stack.start_daemon();
+    begun(&stack, 2);
+    assert!(!stack.log("wsgid").contains("Address already in use"), "{}", stack.log("wsgid"));
 }
 
 /// The service manager removes the runtime directory of what it stops.

@@ -156,6 +156,45 @@ fn without_its_template_a_worker_goes_on_and_the_next_comes_from_another() {
 }
 
 #[test]
+fn a_template_that_forks_no_more_is_given_up() {
+    let stack = site("processes=1 startup-timeout=1");
+    let first = answer(&stack);
+    send(number(&first["imported_by"]), Signal::SIGSTOP);
+    send(number(&first["pid"]), Signal::SIGKILL);
+    until("another serves", || {
+        let reply = stack.get("/");
+        reply.status == 200 && reply.json()["imported_by"] != first["imported_by"]
+    });
+    until("the old template is gone", || !lives(number(&first["imported_by"])));
+    stack.logged("wsgid", &["template is killed: it forks no worker that is ready in time"]);
+}
+
+#[test]
+fn a_copy_that_never_gets_to_be_a_worker_is_given_up_with_its_template() {
+    let code = "import os, time\n\
+        os.register_at_fork(after_in_child=lambda: time.sleep(3600))\n\
+        def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'yes']\n";
+    let stack = plan("processes=1 startup-timeout=1", "hooked").file("apps/hooked.wsgi", code).run();
+    stack.logged("wsgid", &["template is killed: it forks no worker that is ready in time"]);
+    // That nobody stays behind is seen when the stack ends.
+}
+
+/// Who was to be forked off the old template still is.
+#[test]
+fn a_reload_during_the_first_import_makes_nobody_wait_in_vain() {
+    let code = "import time\ntime.sleep(0.7)\n\
+        def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'yes']\n";
+    let stack = plan("processes=2", "slow_to_import").file("apps/slow_to_import.wsgi", code).run();
+    stack.logged("wsgid", &["starting template"]);
+    for _ in 0..3 {
+        stack.wsgictl(&["reload", "site"]);
+    }
+    assert_eq!(stack.get("/").expect(200).text(), "yes");
+    until("all are there", || stack.daemon().ready_workers("site").len() == 2);
+    assert!(!stack.log("wsgid").contains("no worker stays up"), "{}", stack.log("wsgid"));
+}
+
+#[test]
 fn workers_outlive_a_daemon_that_is_killed_and_their_template_does_not() {
     let mut stack = site("processes=2");
     let before = each_worker(&stack, 2);
@@ -257,7 +296,7 @@ fn threads_of_the_import_are_missed_and_the_log_says_so() {
         def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'yes']\n";
     let stack = plan("processes=1", "threaded").file("apps/threaded.wsgi", code).run();
     stack.get("/").expect(200);
-    stack.logged("wsgid", &["1 threads were started while the application was imported"]);
+    stack.logged("wsgid", &["no other threads than their own: 1 of the import's"]);
 }
 
 #[test]

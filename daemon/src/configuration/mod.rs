@@ -16,6 +16,4 @@ pub mod state;
 
 pub use accept::{Group, Instance, accept};
 pub use accounts::{Accounts, SystemAccounts};
-#[cfg(test)]
-pub use identity::Identity;
-pub use identity::Privilege;
+pub use identity::{Identity, Privilege};

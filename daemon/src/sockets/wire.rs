@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use wsgid_proto::frame::{self, Frame, FrameError, HEADER, Kind};
-use wsgid_proto::{DecodeError, Message, bounds};
+use wsgid_proto::{DecodeError, Message};
 
 /// What ends a conversation before its time. The peer is at fault, unless it is I/O.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ impl Conversation {
     /// The very first frame, of one kind, which came in one piece, and who sent it, which the kernel vouches for;
     /// `None` when the peer has left. After [`Conversation::ask_for_credentials`], which ends here. May be dropped and called again.
     pub async fn first_from<M: Message>(&mut self) -> Result<Option<(M, UnixCredentials)>, WireError> {
-        let mut buffer = [0; HEADER + bounds::SMALL];
+        let mut buffer = [0; HEADER + 64];
         let (length, sender) = self
             .stream
             .async_io(Interest::READABLE, || descriptors::receive_from(self.stream.as_fd(), &mut buffer))
@@ -161,6 +161,17 @@ impl Conversation {
             sent if sent == frame.len() => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
+    }
+}
+
+/// The next frame of a conversation that may have ended: then it never comes.
+pub async fn next_said(
+    conversation: &mut Option<Conversation>,
+    permitted: &[Kind],
+) -> Result<Option<Frame>, WireError> {
+    match conversation {
+        Some(conversation) => conversation.next(permitted).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -89,8 +89,13 @@ impl PoolBoard {
     }
 
     /// Does it say what none of those who have it would have written? `members`: who is on it, by serial and slot,
-    /// each with so many threads.
-    pub fn is_damaged(&self, mut members: impl Iterator<Item = (u32, u32, Stage)>, threads: u32) -> bool {
+    /// each with so many threads; `failing`: nobody stays up there.
+    pub fn is_damaged(
+        &self,
+        mut members: impl Iterator<Item = (u32, u32, Stage)>,
+        failing: bool,
+        threads: u32,
+    ) -> bool {
         let Ok(board) = Board::open(self.memory.words()) else { return true };
         let (waiting, hungry) = board.queued();
         let is_right = |(serial, slot, stage): (u32, u32, Stage)| {
@@ -101,7 +106,8 @@ impl PoolBoard {
                 && place.claimed <= 2 * threads
                 && board.capacity(slot as usize) == threads
         };
-        waiting > CROWD || hungry > CROWD || !members.all(is_right)
+        let state = if failing { PoolState::Failing } else { PoolState::Open };
+        board.pool_state() != state || waiting > CROWD || hungry > CROWD || !members.all(is_right)
     }
 
     fn wake(&self) {
@@ -114,6 +120,8 @@ fn fits(state: SlotState, stage: Stage) -> bool {
     match stage {
         Stage::Starting { .. } => matches!(state, SlotState::Starting | SlotState::Draining),
         Stage::Ready { .. } => matches!(state, SlotState::Ready | SlotState::Draining),
-        Stage::Draining { .. } | Stage::Doomed => state == SlotState::Draining,
+        Stage::Draining { .. } => state == SlotState::Draining,
+        // It may have been killed before it was ready.
+        Stage::Doomed => matches!(state, SlotState::Starting | SlotState::Draining),
     }
 }

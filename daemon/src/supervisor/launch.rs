@@ -23,6 +23,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use tokio::net::{UnixStream, unix::pipe};
 use wsgid_proto::launch::{
     BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD, WorkerPlan,
@@ -177,7 +178,7 @@ impl Premises {
         &self,
         group: &Group,
         place: Place<'_>,
-        template: &Template,
+        template: &Arc<Template>,
     ) -> Result<Launched, LaunchError> {
         let plan = self.worker_plan(group, place, group.options.server_metrics);
         let Equipment { plan, control, listener, output, ours } = self.equip(group, place, &plan)?;

@@ -66,12 +66,12 @@ pub struct Pool {
     group: Arc<Group>,
     scripts: Vec<Bytes>,
     waits_for: Vec<u64>,
-    /// When its board was made in place of one that somebody had scribbled on.
-    mended: Option<Instant>,
+    /// When its board was made in place of one that somebody had scribbled on, and for how long that is enough.
+    mended: Option<(Instant, Duration)>,
     board: PoolBoard,
     roster: Roster,
     hands: HashMap<u32, Hand>,
-    template: Option<Template>,
+    template: Option<Arc<Template>>,
     /// The traceback of the last import, if it failed.
     failure: String,
     fates: VecDeque<(u32, String)>,
@@ -84,8 +84,9 @@ pub struct Pool {
 /// How many ends of workers a pool remembers, for the requests that were in them.
 const FATES: usize = 32;
 
-/// Between two repairs of one board.
+/// Between two repairs of a pool's boards: at first, and after many.
 const REPAIR_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_REPAIR_PAUSE: Duration = Duration::from_secs(600);
 
 /// How a pool begins.
 #[derive(Debug, Clone)]
@@ -152,20 +153,27 @@ impl Pool {
     /// Has somebody scribbled on its board? Not looked for so soon after that: whoever does it again and again is
     /// not to keep the daemon busy.
     pub fn is_damaged(&self, now: Instant) -> bool {
-        let quiet = self.mended.is_none_or(|then| now.saturating_duration_since(then) >= REPAIR_PAUSE);
-        quiet && self.board.is_damaged(self.roster.members(), self.group.options.threads)
+        let quiet = self.mended.is_none_or(|(then, pause)| now.saturating_duration_since(then) >= pause);
+        let roster = &self.roster;
+        quiet && self.board.is_damaged(roster.members(), roster.is_failing(), self.group.options.threads)
     }
 
-    /// Its board has been made in place of such a one.
-    pub fn note_mending(&mut self, now: Instant) {
-        self.mended = Some(now);
+    /// Its board takes the place of one of that other pool's that was damaged: the next time is looked for later.
+    pub fn mends(&mut self, other: Option<Duration>, now: Instant) {
+        let pause = other.map_or(REPAIR_PAUSE, |pause| (pause * 2).min(LONGEST_REPAIR_PAUSE));
+        self.mended = Some((now, pause));
     }
 
-    /// What it takes to open it once more.
-    pub fn reopening(&self) -> Opening {
+    /// How long that is waited for here.
+    pub fn repair_pause(&self) -> Option<Duration> {
+        self.mended.map(|(_, pause)| pause)
+    }
+
+    /// What it takes to open it once more, for this group.
+    pub fn reopening(&self, group: Arc<Group>) -> Opening {
         Opening {
             key: self.key.clone(),
-            group: self.group.clone(),
+            group,
             scripts: self.scripts.clone(),
             preloaded: self.preloaded,
             wanted: self.roster.wanted(),
@@ -264,12 +272,13 @@ impl Pool {
     /// A worker has reported. `rival`: see [`Roster::ready`].
     pub fn hear(&mut self, serial: u32, news: News, rival: bool, now: Instant) {
         let actions = match news {
-            News::Born { pid } => {
-                self.introduce(serial, pid);
+            News::Born { pid, start, template } => {
+                self.introduce(serial, pid, Some(template), Some(start));
+                self.order(serial, Order::Welcome);
                 Vec::new()
             }
             News::Ready { loaded, failure } => {
-                self.failure = failure;
+                self.failure = if loaded { String::new() } else { failure };
                 tracing::info!(group = %self.group.title(), pid = self.pid(serial), loaded, "worker is ready");
                 self.roster.ready(serial, loaded, rival, now)
             }
@@ -378,7 +387,6 @@ impl Pool {
     }
 
     fn start(&mut self, serial: u32, slot: u32, now: Instant) -> Vec<Action> {
-        self.roster.starts_with(self.stamps());
         self.board.place(slot, serial, self.group.options.threads, 0); // before the worker can look
         match self.launch(serial, slot) {
             Ok(launched) => {
@@ -387,7 +395,7 @@ impl Pool {
                 let pid = hand.pid;
                 self.hands.insert(serial, hand);
                 if pid != 0 {
-                    self.introduce(serial, pid);
+                    self.introduce(serial, pid, None, process::start_time(pid).ok());
                 }
                 Vec::new()
             }
@@ -399,8 +407,9 @@ impl Pool {
     }
 
     fn launch(&mut self, serial: u32, slot: u32) -> Result<Launched, LaunchError> {
-        if self.has_template() {
-            self.renew_template()?;
+        // New code is looked for since its import, which a copy does not have of its own.
+        if !self.has_template() || self.renew_template()? {
+            self.roster.starts_with(self.stamps());
         }
         let (premises, place) = (&self.surroundings.premises, self.place(serial, slot));
         match &self.template {
@@ -414,20 +423,21 @@ impl Pool {
         Place { pool: self.id, application_group, scripts, slot, serial }
     }
 
-    /// A worker's process is known.
-    fn introduce(&mut self, serial: u32, pid: u32) {
+    /// A worker's process is known, and when it started, if it lives.
+    fn introduce(&mut self, serial: u32, pid: u32, template: Option<u32>, start: Option<u64>) {
         let member = self.roster.members().find(|(other, ..)| *other == serial);
         let (Some((_, slot, stage)), Some(hand)) = (member, self.hands.get_mut(&serial)) else { return };
         hand.pid = pid;
         let threads = self.group.options.threads;
         let (uid, gid) = (self.group.identity.uid, self.group.identity.gid);
         let application = &self.key.application_group;
-        let template = self.template.as_ref().map(Template::pid);
         tracing::info!(group = %self.group.title(), pid, application, uid, gid, threads, template, "starting worker");
         if matches!(stage, Stage::Starting { .. }) {
             self.board.place(slot, serial, threads, pid);
         }
-        self.write_down(serial, slot, pid);
+        if let Some(start) = start {
+            self.write_down(serial, slot, pid, start);
+        }
     }
 
     fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {
@@ -437,6 +447,9 @@ impl Pool {
         let how = &in_view_of(reason, how);
         let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed));
         let (group, pid) = (self.group.title(), self.pid(serial));
+        if !expected {
+            self.failure.clear(); // that is not the trouble any more
+        }
         if expected {
             tracing::info!(%group, pid, "worker {how}");
         } else if self.group.options.is_service() {

@@ -64,11 +64,6 @@ impl Process {
         }
     }
 
-    /// A child of the program that this process ran before, whose number is its own until it is waited for.
-    pub fn inherited(pid: u32) -> io::Result<Self> {
-        Ok(Self::Adopted { pid, descriptor: process::pidfd(pid)?, ends: None })
-    }
-
     /// The process of that number, which this template has forked.
     pub fn forked(pid: u32, template: u32, ends: Ends) -> io::Result<Self> {
         let forked = Self::Adopted { pid, descriptor: process::pidfd(pid)?, ends: Some(ends) };

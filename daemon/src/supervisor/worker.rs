@@ -9,8 +9,9 @@ use super::output::Lines;
 use super::process::Process;
 use super::template::Parentage;
 use crate::log::WORKER;
-use crate::sockets::wire::{Conversation, WireError};
+use crate::sockets::wire::{self, Conversation, WireError};
 use crate::sys::memory::SharedWords;
+use crate::sys::process;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What the pool tells a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
+    /// It is known, and may become a worker.
+    Welcome,
     /// Finish, within this time, and end.
     Retire(Reason, Duration),
     /// See [`Interrupt`].
@@ -46,8 +49,9 @@ pub enum Order {
 /// What a worker has to say, or what became of it.
 #[derive(Debug)]
 pub enum News {
-    /// It has been forked, and is this process.
-    Born { pid: u32 },
+    /// It has been forked, by this template, and is this process, which started then. It waits for its
+    /// [`Order::Welcome`].
+    Born { pid: u32, start: u64, template: u32 },
     /// See [`Ready`].
     Ready { loaded: bool, failure: String },
     /// See [`ReloadWanted`].
@@ -117,15 +121,14 @@ pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> 
     tokio::spawn(async move {
         let (process, control) = match source {
             Source::Running(process) => (process, control),
-            Source::Template(parentage) => match be_born(parentage, control, &mut inbox).await {
-                Ok(born) => {
-                    report(&name, &reports, News::Born { pid: born.0.pid() }).await;
-                    born
+            Source::Template(parentage) => {
+                match be_born(&name, parentage, control, &mut inbox, &reports).await {
+                    Ok(born) => born,
+                    Err(how) => {
+                        return report(&name, &reports, News::Exited { how, last_line: String::new() }).await;
+                    }
                 }
-                Err(how) => {
-                    return report(&name, &reports, News::Exited { how, last_line: String::new() }).await;
-                }
-            },
+            }
         };
         let pid = process.pid();
         let output = Lines::new(output, name.group.clone(), pid);
@@ -134,37 +137,57 @@ pub fn attend(name: Name, launched: Launched, reports: mpsc::Sender<Report>) -> 
     Hand { pid, pulse, orders }
 }
 
-/// Waits until the worker says which process it is, unless it is told to end before that: it does so when its
-/// control socket closes.
+/// Waits until the worker says which process it is, and is welcome. Should it be told to end before that, it does so
+/// when its control socket closes.
 async fn be_born(
+    name: &Name,
     parentage: Parentage,
     mut control: Conversation,
     orders: &mut mpsc::UnboundedReceiver<Order>,
+    reports: &mpsc::Sender<Report>,
 ) -> Result<(Process, Conversation), String> {
     let first = loop {
         tokio::select! {
             first = control.first_from::<Born>() => break first,
-            Some(order) = orders.recv() => {
-                if matches!(order, Order::Retire(..) | Order::Terminate | Order::Kill) {
-                    return Err("was called off before its template had forked it".into());
+            Some(order) = orders.recv() => match order {
+                Order::Kill => {
+                    parentage.give_up();
+                    return Err(parentage.excuse().await);
                 }
+                Order::Retire(..) | Order::Terminate => return Err(CALLED_OFF.into()),
+                Order::Welcome | Order::Interrupt(..) | Order::Dump => {}
             }
         }
     };
-    let (Born {}, sender) = match first {
-        Ok(Some(first)) => first,
+    let sender = match first {
+        Ok(Some((Born {}, sender))) => sender,
         Ok(None) => return Err(parentage.excuse().await),
         Err(error) => return Err(format!("was not forked by its template: {error}")),
     };
-    let born = parentage.acknowledge(sender).and_then(|process| {
-        control.try_send(&Attached {})?;
-        Ok(process)
+    let process = parentage.acknowledge(sender).and_then(|process| {
+        let (pid, template) = (process.pid(), parentage.pid());
+        Ok((News::Born { pid, start: process::start_time(pid)?, template }, process))
     });
-    match born {
-        Ok(process) => Ok((process, control)),
-        Err(error) => Err(format!("is not the process that it should be: {error}")),
+    let (news, process) =
+        process.map_err(|error| format!("is not the process that it should be: {error}"))?;
+    report(name, reports, news).await;
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Welcome => {
+                let told = control.try_send(&Attached {});
+                return told
+                    .map(|()| (process, control))
+                    .map_err(|error| format!("ended when it was to begin: {error}"));
+            }
+            Order::Retire(..) | Order::Terminate | Order::Kill => break,
+            Order::Interrupt(..) | Order::Dump => {}
+        }
     }
+    Err(CALLED_OFF.into())
 }
+
+/// How a worker ends that nobody wants any more.
+const CALLED_OFF: &str = "was called off before it had begun";
 
 async fn report(name: &Name, reports: &mpsc::Sender<Report>, news: News) {
     let report = Report { pool: name.pool, serial: name.serial, news };
@@ -177,7 +200,7 @@ impl Worker {
             tokio::select! {
                 how = self.process.wait() => break how,
                 Some(order) = orders.recv() => self.obey(order),
-                said = next_said(&mut self.control) => self.hear(said).await,
+                said = wire::next_said(&mut self.control, PERMITTED) => self.hear(said).await,
                 () = self.output.log_next() => {}
             }
         };
@@ -201,6 +224,7 @@ impl Worker {
                 // Without this word the request is waited for until its worker is killed.
                 let _ = self.control.as_ref().map(|control| control.try_send(&word));
             }
+            Order::Welcome => {} // it has begun
             Order::Dump => self.process.signal(Signal::SIGQUIT),
             Order::Terminate => self.process.signal(Signal::SIGTERM),
             Order::Kill => self.process.kill_group(),
@@ -277,25 +301,17 @@ impl Worker {
     }
 }
 
-async fn next_said(control: &mut Option<Conversation>) -> Result<Option<Frame>, WireError> {
-    match control {
-        Some(conversation) => conversation.next(PERMITTED).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Control characters of a worker stay out of the daemon's log.
 pub fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
-/// The same for a text of several lines, such as a traceback, as long as one may be.
+/// The same for a text of several lines, such as a traceback: as much of its end as one may have.
 fn printable_lines(text: &str) -> String {
-    let mut lines = text.lines().map(printable).collect::<Vec<_>>().join("\n");
-    let end = (0..=bounds::TRACEBACK).rev().find(|&at| lines.is_char_boundary(at));
-    lines.truncate(end.unwrap_or_default());
-    lines
+    let lines = text.lines().map(printable).collect::<Vec<_>>().join("\n");
+    let begin = lines.len().saturating_sub(bounds::TRACEBACK);
+    (begin..=lines.len()).find_map(|at| lines.get(at..)).unwrap_or_default().into()
 }
 
 #[cfg(test)]

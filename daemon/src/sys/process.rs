@@ -43,6 +43,14 @@ pub fn bury_children() {
     ) {}
 }
 
+/// Does this child live? If not, its end is noted. No child of ours does not.
+pub fn is_child_alive(pid: u32) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let Ok(pid @ 1..) = i32::try_from(pid) else { return false };
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+    matches!(waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), flags), Ok(WaitStatus::StillAlive))
+}
+
 /// When a process started, in clock ticks since the system did. An error if it has ended.
 pub fn start_time(pid: u32) -> io::Result<u64> {
     stat(pid, 22)

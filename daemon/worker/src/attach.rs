@@ -7,6 +7,7 @@
 use crate::worker::Worker;
 use crate::{journal, sys};
 use bytes::BytesMut;
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -73,7 +74,11 @@ fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
     let riders = [keepsakes.board.as_raw_fd(), keepsakes.pulse.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&riders)];
     let frame = attach.frame();
-    sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    match sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None) {
+        // It may have hung up on a stranger; not without a word.
+        Ok(_) | Err(Errno::EPIPE) => {}
+        Err(errno) => return Err(errno.into()),
+    }
     let mut input = BytesMut::new();
     let output = loop {
         let (got, mut riders) = sys::receive_with(stream.as_fd(), &mut input, frame::HEADER + 64)?;

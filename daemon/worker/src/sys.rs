@@ -198,12 +198,35 @@ pub(crate) fn pidfd(child: i32) -> io::Result<OwnedFd> {
     }
 }
 
-/// Takes note of the end of a child, as wait(2) has it; `None` as long as it lives.
-pub(crate) fn wait_for(child: i32) -> Option<i32> {
+/// What has become of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Child {
+    Lives,
+    /// As wait(2) has it.
+    Ended(i32),
+    /// Somebody else has taken note of its end.
+    Gone,
+}
+
+/// Takes note of the end of a child.
+pub(crate) fn wait_for(child: i32) -> Child {
     let mut status = 0;
     // SAFETY: the kernel writes one integer, which is ours.
-    let ended = unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) };
-    (ended == child).then_some(status)
+    match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
+        0 => Child::Lives,
+        pid if pid == child => Child::Ended(status),
+        _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => Child::Lives,
+        _ => Child::Gone,
+    }
+}
+
+/// Ends this process when its parent ends, however it does.
+pub(crate) fn end_with_parent() -> io::Result<()> {
+    // SAFETY: two integers.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Closes a descriptor by number in a forked child, whose owner there must never use it again.

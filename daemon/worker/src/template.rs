@@ -42,6 +42,10 @@ struct Child {
 /// The life of a template; returns in each of its copies.
 pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> {
     let TemplateOutfit { plan, control, common } = outfit;
+    // Also while it imports, when it hears nothing.
+    if let Err(error) = sys::end_with_parent() {
+        journal::note(&format!("the template may outlive the daemon: {error}"));
+    }
     let wakeup = life::prepare(py, &plan)?;
     let scripts = Scripts::beside(&plan.reload_on);
     let ready = life::preload(py, &plan, &scripts)?;
@@ -57,7 +61,7 @@ pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> 
         match python::runtime(py)?.call_method0("copy").and_then(|pid| pid.extract()) {
             Ok(0) => {
                 drop(template);
-                return begin(py, riders, common, scripts, ready);
+                return Ok(begin(py, riders, common, scripts, ready).unwrap_or_else(|error| leave(&error)));
             }
             Ok(pid) => template.keep(pid),
             // The supervisor sees the control socket close.
@@ -65,6 +69,12 @@ pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> 
         }
     }
     sys::leave(0)
+}
+
+/// A copy that can't become a worker is nobody's application: what that would do at its end, it does not.
+fn leave(error: &PyErr) -> ! {
+    journal::note(&format!("{error}"));
+    sys::leave(1)
 }
 
 /// In a copy: becomes a worker.
@@ -90,9 +100,16 @@ fn begin(
     Ok(Newborn { worker, wakeup, ready })
 }
 
-/// Tells the supervisor which process this is. False if that has no use for it.
+/// Tells the supervisor which process this is. False if that has no use for it, or is gone.
 fn introduce(control: &UnixStream) -> io::Result<bool> {
-    let mut control = control;
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    match await_welcome(control) {
+        Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => Ok(false),
+        other => other,
+    }
+}
+
+fn await_welcome(mut control: &UnixStream) -> io::Result<bool> {
     control.write_all(&Born {}.frame())?;
     let mut input = BytesMut::new();
     loop {
@@ -116,7 +133,7 @@ fn warn_of_threads() {
     if threads > 1 {
         let others = threads - 1;
         journal::note(&format!(
-            "{others} threads were started while the application was imported: with preload=on, workers do not have them"
+            "with preload=on workers have no other threads than their own: {others} of the import's are missing in them"
         ));
     }
 }
@@ -184,12 +201,16 @@ impl Template {
 
     /// Takes note of those that have ended.
     fn bury(&mut self) {
-        let ended: Vec<(i32, i32)> =
-            self.children.iter().filter_map(|child| Some((child.pid, sys::wait_for(child.pid)?))).collect();
-        for (pid, status) in ended {
-            self.children.retain(|child| child.pid != pid);
-            self.tell(&Buried { pid: pid.unsigned_abs(), status });
-        }
+        let mut ended = Vec::new();
+        self.children.retain(|child| match sys::wait_for(child.pid) {
+            sys::Child::Lives => true,
+            sys::Child::Ended(status) => {
+                ended.push(Buried { pid: child.pid.unsigned_abs(), status });
+                false
+            }
+            sys::Child::Gone => false,
+        });
+        ended.iter().for_each(|buried| self.tell(buried));
     }
 
     /// A supervisor that is gone is noticed where its word is awaited.

@@ -18,6 +18,8 @@ use wsgid_proto::options::ProcessGroup;
 
 /// They look for a daemon ten times a second.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks at children that are on their way out.
+const LOOK: Duration = Duration::from_millis(500);
 /// Who does not come may still be importing, or finishing what it has; and then it is enough.
 const STRAY: Duration = STARTUP.saturating_add(Duration::from_secs(30));
 
@@ -91,6 +93,7 @@ impl Household {
             Err((newcomer, why)) => {
                 tracing::info!(group = %record.process_group, pid, "worker is not taken over, and finishes: {why}");
                 dismiss(&newcomer, self.group(&key).map(|group| group.options.clone()).as_ref());
+                take_note_of(vec![pid]);
             }
         }
         if self.expected.records.is_empty() {
@@ -169,12 +172,19 @@ impl Household {
 fn attend_inherited(records: &[WorkerRecord]) {
     let children = process::children().into_iter();
     let others = children.filter(|pid| records.iter().all(|record| record.pid != *pid));
-    for mut process in others.filter_map(|pid| Process::inherited(pid).ok()) {
-        tokio::spawn(async move {
-            let how = process.wait().await;
-            tracing::debug!(pid = process.pid(), "process of the program before this one {how}");
-        });
-    }
+    take_note_of(others.collect());
+}
+
+/// Children that nothing but their end is of interest of. Their number is their own until that is noted, and there
+/// may be any number of them: so there is neither a descriptor nor a task for each.
+fn take_note_of(mut children: Vec<u32>) {
+    tokio::spawn(async move {
+        let end = Instant::now() + STRAY;
+        while !children.is_empty() && Instant::now() < end {
+            children.retain(|pid| process::is_child_alive(*pid));
+            tokio::time::sleep(LOOK).await;
+        }
+    });
 }
 
 /// Somebody who is on the way out does not come to be taken over. It may still be a child of this process, which

@@ -1,7 +1,7 @@
 //! What the household does when it is asked: by Apache children for pools, by the operator for
 //! status and reloads, by the system to stop.
 
-use super::Household;
+use super::{Household, Place};
 use crate::supervisor::difference;
 use crate::supervisor::errands::{Errand, OpenedPool};
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
@@ -114,15 +114,29 @@ impl Household {
     }
 
     /// Whoever asks again may have had no luck with the board: one that makes no sense is given up, with its workers,
-    /// who can't be found by it any more.
+    /// who can't be found by it any more. Another pool takes its place: that which is to do so anyway, if there is one.
     fn mend(&mut self, key: &PoolKey, now: Instant) {
-        let serving = self.places.get(key).and_then(|place| self.pools.get(&place.serving));
-        let Some(opening) = serving.filter(|pool| pool.is_damaged(now)).map(Pool::reopening) else { return };
+        let Some(place) = self.places.get(key) else { return };
+        let Some(damaged) = self.pools.get(&place.serving).filter(|pool| pool.is_damaged(now)) else {
+            return;
+        };
+        let (serving, successor, pause) = (place.serving, place.successor, damaged.repair_pause());
+        let opening = self.group(key).map(|group| damaged.reopening(group));
         let (group, application) = (printable(&key.process_group), printable(&key.application_group));
         tracing::error!(%group, %application, "the board of this pool has been overwritten: other workers take over");
-        self.close(key, now);
-        if let Some(pool) = self.open(opening, now).and_then(|id| self.pools.get_mut(&id)) {
-            pool.note_mending(now);
+        let next = match (successor, opening) {
+            (Some(successor), _) => {
+                self.places.insert(key.clone(), Place { serving: successor, successor: None });
+                self.dismiss(serving, now);
+                Some(successor)
+            }
+            (None, opening) => {
+                self.close(key, now);
+                opening.and_then(|opening| self.open(opening, now))
+            }
+        };
+        if let Some(pool) = next.and_then(|id| self.pools.get_mut(&id)) {
+            pool.mends(pause, now);
         }
     }
 
@@ -223,6 +237,23 @@ impl Household {
         self.turn_away_expected();
         self.pools.values_mut().for_each(|pool| pool.leave(true, now));
         self.tick(now);
+    }
+
+    /// Whoever could not be taken over by the next daemon finishes what it has; see [`Pool::is_bound`].
+    pub fn dismiss_bound(&mut self, now: Instant) {
+        let bound: Vec<u64> =
+            self.pools.values().filter(|pool| pool.is_bound()).map(|pool| pool.id).collect();
+        for id in bound {
+            if let Some(pool) = self.pools.get_mut(&id) {
+                pool.leave(true, now);
+            }
+            self.forget_deserted(id, now);
+        }
+    }
+
+    /// Is one of those still there?
+    pub fn has_bound(&self) -> bool {
+        self.pools.values().any(Pool::is_bound)
     }
 
     /// Nobody finishes anything any more.

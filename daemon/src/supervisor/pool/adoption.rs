@@ -9,7 +9,6 @@ use super::{Opening, Pool, Surroundings};
 use crate::sockets::attach::Newcomer;
 use crate::sockets::records;
 use crate::sys::memory::SharedWords;
-use crate::sys::process;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -84,29 +83,32 @@ impl Pool {
         }
     }
 
-    /// For the next daemon. A service ends with its daemon, since its script is told so; so do development's
-    /// workers, and those below another root directory, where the next daemon's socket can't be found.
-    pub(super) fn write_down(&self, serial: u32, slot: u32, pid: u32) {
-        let alone = self.group.options.is_service() || self.group.options.chroot.is_some();
-        if alone || self.surroundings.premises.watch {
+    /// Do its workers end with this daemon? A service does, since its script is told so; so do development's workers,
+    /// and those below another root directory, where the next daemon's socket can't be found.
+    pub fn is_bound(&self) -> bool {
+        let options = &self.group.options;
+        options.is_service() || options.chroot.is_some() || self.surroundings.premises.watch
+    }
+
+    /// For the next daemon.
+    pub(super) fn write_down(&self, serial: u32, slot: u32, pid: u32, start: u64) {
+        if self.is_bound() {
             return;
         }
-        let written = process::start_time(pid).and_then(|start| {
-            let record = WorkerRecord {
-                pool: self.id,
-                serial,
-                slot,
-                pid,
-                start,
-                instance: self.key.instance.clone(),
-                process_group: self.key.process_group.clone(),
-                application_group: self.key.application_group.clone(),
-                scripts: self.scripts.clone(),
-                fingerprint: self.group.fingerprint(),
-                threads: self.group.options.threads,
-            };
-            records::write(&self.surroundings.premises.sockets, &record)
-        });
+        let record = WorkerRecord {
+            pool: self.id,
+            serial,
+            slot,
+            pid,
+            start,
+            instance: self.key.instance.clone(),
+            process_group: self.key.process_group.clone(),
+            application_group: self.key.application_group.clone(),
+            scripts: self.scripts.clone(),
+            fingerprint: self.group.fingerprint(),
+            threads: self.group.options.threads,
+        };
+        let written = records::write(&self.surroundings.premises.sockets, &record);
         if let Err(error) = written {
             tracing::warn!(group = %self.group.title(), pid, "the next daemon will not know of this worker: {error}");
         }

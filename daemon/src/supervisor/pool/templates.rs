@@ -4,6 +4,7 @@ use super::super::launch::LaunchError;
 use super::super::roster::STARTUP;
 use super::super::template::{Contents, Template};
 use super::Pool;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Pool {
@@ -13,11 +14,16 @@ impl Pool {
         options.preload && !options.is_service() && !self.surroundings.premises.watch
     }
 
-    /// Sees to it that the template is one that has what the next worker is to have.
-    pub(super) fn renew_template(&mut self) -> Result<(), LaunchError> {
-        let contents = Contents { generation: self.roster.generation(), scripts: self.scripts.clone() };
+    /// Sees to it that the template is one that has what the next worker is to have. True if it is a new one.
+    pub(super) fn renew_template(&mut self) -> Result<bool, LaunchError> {
+        let contents = Contents {
+            generation: self.roster.generation(),
+            scripts: self.scripts.clone(),
+            identity: self.group.identity.clone(),
+            server: self.group.server.clone(),
+        };
         if self.template.as_ref().is_some_and(|template| template.has(&contents)) {
-            return Ok(());
+            return Ok(false);
         }
         self.template = None;
         let (premises, title) = (&self.surroundings.premises, self.group.title());
@@ -29,8 +35,8 @@ impl Pool {
         };
         let template = Template::attend(launched, contents, title, patience)?;
         tracing::info!(group = %title, pid = template.pid(), "starting template");
-        self.template = Some(template);
-        Ok(())
+        self.template = Some(Arc::new(template));
+        Ok(true)
     }
 
     /// For a daemon that makes room for its next version, which starts templates of its own.

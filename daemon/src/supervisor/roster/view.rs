@@ -49,6 +49,11 @@ impl Roster {
         self.wanted
     }
 
+    /// Has the board been told that it is no use to wait?
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+
     /// Why the pool is not as it should be; empty if it is.
     pub fn trouble(&self) -> &str {
         &self.trouble

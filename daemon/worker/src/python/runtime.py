@@ -104,8 +104,8 @@ def install_paths(home, directories):
         sys.path.insert(0, home)
 
 
-# A template is being copied: its child is a worker.
-copying = False
+# The thread in which a template is being copied: its child is a worker.
+copying = None
 
 
 def settle():
@@ -124,23 +124,26 @@ def copy():
             stream.flush()
         except Exception:
             pass
-    copying = True
+    copying = threading.get_ident()
     try:
         return os.fork()
     finally:
-        copying = False
+        copying = None
 
 
 def begin_anew(wakeup):
     """In a copy: what distinguishes it from the template."""
-    signals.begin_anew(wakeup)
+    signals.hear(wakeup)
     metrics.begin_anew()
 
 
 def after_fork_in_child():
-    """A forked child has neither requests nor a supervisor."""
-    if copying:
-        signals.be_deaf()
+    """A forked child has neither requests nor a supervisor, unless it is a template's copy."""
+    global copying
+    if copying == threading.get_ident():
+        # From here on a child is one of a worker's.
+        copying = None
+        signals.become_another_process()
         return
     _wsgid.abandon()
     signals.after_fork_in_child()

@@ -39,10 +39,14 @@ def be_deaf():
     signal.set_wakeup_fd(-1)
 
 
-def begin_anew(wakeup):
-    """This process is a copy of the one that has done all the above."""
+def become_another_process():
+    """This one is a copy of the one that has done all the above."""
     global worker_pid
     worker_pid = os.getpid()
+    be_deaf()
+
+
+def hear(wakeup):
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
 
