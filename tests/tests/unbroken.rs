@@ -198,6 +198,8 @@ macro_rules! unbroken {
 }
 
 unbroken! {
+    /// What the load itself costs, to compare the others with.
+    undisturbed ["processes=2"] |_, load| (0..20).for_each(|_| served_more(load));
     touched ["processes=2"] |stack, _| {
         let before = ready(stack);
         touch(stack);

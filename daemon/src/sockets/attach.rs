@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use wsgid_proto::launch::{Attach, Reason, Retire};
+use wsgid_proto::launch::Attach;
 
 /// The file's name in the runtime directory.
 pub const SOCKET: &str = "attach.sock";
@@ -31,27 +31,21 @@ pub struct Newcomer {
     pub conversation: Conversation,
 }
 
-/// For the requests of a worker that is not known here, in seconds.
-const STRANGERS_TIME: u32 = 20;
-
 /// An expected worker sends its one message at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Hears who it is, and leaves the rest to the supervisor. Whoever is not among the `expected` processes is told
-/// to end before a byte, or a descriptor, is taken from it.
+/// Hears who it is, and leaves the rest to the supervisor. Whoever is not among the `expected` processes is hung up
+/// on before a byte, or a descriptor, is taken from it.
 pub async fn converse(
     visitor: Visitor,
     errands: mpsc::Sender<Errand>,
     expected: watch::Receiver<HashSet<u32>>,
 ) {
     let (uid, Some(pid)) = (visitor.uid, visitor.pid) else { return };
-    let mut conversation = Conversation::new(visitor.stream);
     if !expected.borrow().contains(&pid) {
-        // A worker that nobody knows of is to end, or it would knock for ever.
-        let retire = Retire { reason: Reason::Shutdown.name().into(), seconds: STRANGERS_TIME };
-        let _ = conversation.try_send(&retire);
         return tracing::debug!(uid, pid, "attach.sock: this process is not expected");
     }
+    let mut conversation = Conversation::new(visitor.stream);
     let (attach, riders) = match conversation.first_with::<Attach>(PATIENCE).await {
         Ok(first) => first,
         // Any stranger could fill the log.

@@ -1,5 +1,6 @@
 //! Finding the next daemon when this one is gone: killed, or replaced by a newer program. A worker needs none to
-//! serve, so it goes on, and knocks at `attach.sock` until somebody takes it over or tells it to end.
+//! serve, so it goes on, and knocks at `attach.sock` until somebody takes it over, tells it to end, or hangs up on it
+//! again and again, as on a stranger.
 //!
 //! It hands over its board and its pulse, which nobody else may have kept, and gets a place for its output in
 //! return. The new control socket takes the number of the old one, so that whoever uses that need not know.
@@ -7,7 +8,6 @@
 use crate::worker::Worker;
 use crate::{journal, sys};
 use bytes::BytesMut;
-use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -21,6 +21,8 @@ use wsgid_proto::launch::{Attach, Retire};
 
 /// Between two attempts.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+/// So often in a row means it: for longer than a daemon expects anybody, since its start.
+pub(crate) const HANG_UPS: u32 = 50;
 /// For the answer, in which the main thread hears nothing else.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,6 +35,8 @@ pub(crate) enum Attempt {
     Refused(Retire),
     /// There will be none: its directory is gone.
     Hopeless,
+    /// There is one that hangs up without a word, as on a stranger, or that ended just now.
+    HungUp,
     /// Not yet.
     Later,
 }
@@ -53,6 +57,7 @@ pub(crate) fn attempt(worker: &Worker, loaded: bool) -> Attempt {
     match knock(worker, path, loaded) {
         Ok(attempt) => attempt,
         Err(error) if is_nobody_there(&error) => Attempt::Later,
+        Err(error) if is_hung_up(&error) => Attempt::HungUp,
         Err(error) => {
             journal::note(&format!("the next daemon can't be reached: {error}"));
             Attempt::Later
@@ -61,8 +66,13 @@ pub(crate) fn attempt(worker: &Worker, loaded: bool) -> Attempt {
 }
 
 fn is_nobody_there(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof, WouldBlock};
-    matches!(error.kind(), ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof | WouldBlock)
+    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+    matches!(error.kind(), ConnectionRefused | NotFound | WouldBlock)
+}
+
+fn is_hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
@@ -74,11 +84,7 @@ fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
     let riders = [keepsakes.board.as_raw_fd(), keepsakes.pulse.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&riders)];
     let frame = attach.frame();
-    match sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None) {
-        // It may have hung up on a stranger; not without a word.
-        Ok(_) | Err(Errno::EPIPE) => {}
-        Err(errno) => return Err(errno.into()),
-    }
+    sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&frame)], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
     let mut input = BytesMut::new();
     let output = loop {
         let (got, mut riders) = sys::receive_with(stream.as_fd(), &mut input, frame::HEADER + 64)?;

@@ -133,7 +133,8 @@ fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
         }
         worker.control.ready(&ready);
         let mut signals = Signals::default();
-        let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false }.for_the_end(&mut signals);
+        let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false, hang_ups: 0 }
+            .for_the_end(&mut signals);
         drain(worker, &retire, signals)
     });
     finish(py, worker, end)?;
@@ -219,6 +220,8 @@ struct Wait {
     loaded: bool,
     /// The supervisor is gone, and another is looked for.
     orphaned: bool,
+    /// So often in a row one has hung up on it.
+    hang_ups: u32,
 }
 
 impl Wait {
@@ -276,9 +279,20 @@ impl Wait {
 
     fn look_for_another(&mut self) -> Option<Retire> {
         match attach::attempt(self.worker, self.loaded) {
-            Attempt::Later => None,
+            Attempt::Later => {
+                self.hang_ups = 0;
+                None
+            }
+            Attempt::HungUp => {
+                self.hang_ups += 1;
+                if self.hang_ups < attach::HANG_UPS {
+                    return None;
+                }
+                journal::note("the worker ends: the daemon does not know of it");
+                Some(end_of_itself(self.worker))
+            }
             Attempt::Attached => {
-                self.orphaned = false;
+                (self.orphaned, self.hang_ups) = (false, 0);
                 None
             }
             Attempt::Refused(retire) => Some(retire),
