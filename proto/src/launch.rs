@@ -183,6 +183,13 @@ plain_message! {
     }
 }
 
+/// The last so many bytes of a text, or a few less where they would begin within a character: what matters of a
+/// traceback.
+pub fn end_of(text: &str, bytes: usize) -> &str {
+    let begin = text.len().saturating_sub(bytes);
+    (begin..text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
+}
+
 plain_message! {
     /// The worker runs code that is no longer what is on disk.
     ReloadWanted {

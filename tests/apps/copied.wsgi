@@ -46,7 +46,6 @@ def application(environ, start_response):
         "frozen": gc.get_freeze_count(),
         "random": random.random(),
         "metrics_of": metrics.get("pid"),
-        "running_time": metrics.get("running_time"),
         "descriptors": sorted(os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd")
                               if os.path.lexists("/proc/self/fd/" + fd)),
     }

@@ -8,6 +8,7 @@ use crate::place::Place;
 use crate::plan::{Household, Plan, Ports};
 use crate::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 
 /// What a test talks to.
@@ -147,6 +148,22 @@ impl Stack {
     #[track_caller]
     pub fn post(&self, target: &str, body: impl Into<Vec<u8>>) -> Reply {
         self.ask(&Request::post(target, body))
+    }
+
+    /// Which processes answer `/` when so many clients at a time ask so often, each over one connection. The
+    /// application says its `pid` in JSON, and every answer has to be a 200.
+    #[track_caller]
+    pub fn answered_by(&self, clients: usize, times: usize) -> BTreeSet<u32> {
+        let ask = || {
+            let mut connection = self.connect();
+            let mut pid =
+                || connection.ask(&Request::get("/")).expect(200).json()["pid"].as_u64().unwrap() as u32;
+            (0..times).map(|_| pid()).collect::<BTreeSet<u32>>()
+        };
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..clients).map(|_| scope.spawn(ask)).collect();
+            all.into_iter().flat_map(|each| each.join().unwrap()).collect()
+        })
     }
 
     /// `apachectl graceful`, and waits until the new generation is configured.

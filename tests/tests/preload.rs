@@ -68,6 +68,7 @@ fn an_application_is_imported_once_for_all_workers_of_its_pool() {
         assert_eq!(number(&answer["parent"]), template);
         assert_ne!(number(&answer["pid"]), template);
         assert_eq!(answer["leads"], true);
+        assert_eq!(answer["main_thread"], true);
         assert_eq!(answer["metrics_of"], answer["pid"], "measured from its own beginning");
         assert!(number(&answer["frozen"]) > 1000, "{answer}");
         // The main thread, and those for requests; beside them what watches over Python's lock.
@@ -228,15 +229,7 @@ fn a_daemon_that_starts_anew_leaves_no_template_and_no_zombie_behind() {
 #[test]
 fn no_request_is_lost_while_copies_are_worn_and_replaced() {
     let stack = site("processes=2 threads=3 maximum-requests=15 maximum-requests-jitter=5");
-    let seen: BTreeSet<u32> = std::thread::scope(|scope| {
-        let ask = || {
-            let mut connection = stack.connect();
-            let mut pid = || number(&connection.ask(&Request::get("/")).expect(200).json()["pid"]);
-            (0..100).map(|_| pid()).collect::<BTreeSet<u32>>()
-        };
-        let all: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-        all.into_iter().flat_map(|each| each.join().unwrap()).collect()
-    });
+    let seen = stack.answered_by(4, 100);
     assert!(seen.len() >= 8, "{seen:?}");
     assert!(!stack.log("wsgid").contains("ERROR"), "{}", stack.log("wsgid"));
 }

@@ -2,7 +2,6 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use wsgid_tests::wait::until;
 use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm};
@@ -43,15 +42,7 @@ each_mpm! {
             .bring("whoami")
             .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=site application-group=%{GLOBAL}")
             .run();
-        let seen: BTreeSet<u32> = std::thread::scope(|scope| {
-            let ask = || {
-                let mut connection = stack.connect();
-                (0..100).map(|_| connection.ask(&Request::get("/")).expect(200).json()["pid"].as_u64().unwrap() as u32)
-                    .collect::<BTreeSet<u32>>()
-            };
-            let all: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-            all.into_iter().flat_map(|each| each.join().unwrap()).collect()
-        });
+        let seen = stack.answered_by(4, 100);
         // At twice the number it is the end, whether or not somebody has taken over.
         assert!(seen.len() >= 400 / 50, "{seen:?}");
         stack.logged("wsgid", &["has served maximum-requests"]);

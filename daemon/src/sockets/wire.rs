@@ -99,7 +99,8 @@ impl Conversation {
     }
 
     /// The very first frame, of one kind, which came in one piece, and who sent it, which the kernel vouches for;
-    /// `None` when the peer has left. After [`Conversation::ask_for_credentials`], which ends here. May be dropped and called again.
+    /// `None` when the peer has left. After [`Conversation::ask_for_credentials`], which ends here. May be dropped and
+    /// called again.
     pub async fn first_from<M: Message>(&mut self) -> Result<Option<(M, UnixCredentials)>, WireError> {
         let mut buffer = [0; HEADER + 64];
         let (length, sender) = self

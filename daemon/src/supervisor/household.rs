@@ -68,6 +68,8 @@ pub struct Household {
     /// Workers of an earlier daemon.
     expected: adoption::Expected,
     stopping: bool,
+    /// Nobody new is started: the next daemon does that.
+    parting: bool,
 }
 
 impl Household {
@@ -86,6 +88,7 @@ impl Household {
             proceeded,
             expected: Default::default(),
             stopping: false,
+            parting: false,
         }
     }
 
@@ -93,7 +96,7 @@ impl Household {
     /// by and by: see [`Household::proceed`].
     pub fn configure(&mut self, configure: Configure) -> Configured {
         let refused = |refusal: String| Configured { refusal, warnings: Vec::new() };
-        if self.stopping {
+        if self.stopping || self.parting {
             return refused("wsgid is on its way down".into());
         }
         let name = configure.instance.clone();

@@ -1,5 +1,6 @@
-//! From a plan to a running process: the worker's socket, the descriptors it is handed, and the
-//! spawn of `wsgid-launch`, or the order to a template to fork. Every step has its own error, so that one line in the log names it.
+//! From a plan to a running process: the worker's socket, the descriptors it is handed, and the spawn of
+//! `wsgid-launch`, or the order to a template to fork. Every step has its own error, so that one line in the log
+//! names it.
 
 use super::interpreter::{self, NoInterpreter};
 use super::plan::{self, Place};
@@ -120,6 +121,7 @@ struct Equipment {
     plan: OwnedFd,
     control: OwnedFd,
     listener: OwnedFd,
+    pulse: OwnedFd,
     output: OwnedFd,
     ours: (Conversation, pipe::Receiver, SharedWords),
 }
@@ -146,8 +148,7 @@ impl Premises {
         scores: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
         let plan = self.worker_plan(group, place, scores.is_some());
-        let Equipment { plan, control, listener, output, ours } = self.equip(group, place, &plan)?;
-        let pulse = ours.2.file().try_clone_to_owned()?;
+        let Equipment { plan, control, listener, pulse, output, ours } = self.equip(group, place, &plan)?;
         let own = [(plan, WORKER_PLAN_FD), (control, CONTROL_FD), (listener, LISTEN_FD), (pulse, PULSE_FD)];
         let spawned = self.spawn(group, own.into(), board, scores, output);
         if spawned.is_err() {
@@ -181,9 +182,11 @@ impl Premises {
         template: &Arc<Template>,
     ) -> Result<Launched, LaunchError> {
         let plan = self.worker_plan(group, place, group.options.server_metrics);
-        let Equipment { plan, control, listener, output, ours } = self.equip(group, place, &plan)?;
-        ours.0.ask_for_credentials()?;
-        let pulse = ours.2.file().try_clone_to_owned()?;
+        let Equipment { plan, control, listener, pulse, output, ours } = self.equip(group, place, &plan)?;
+        if let Err(error) = ours.0.ask_for_credentials() {
+            let _ = fs::remove_file(self.socket_of(place.pool, place.serial));
+            return Err(error.into());
+        }
         template.fork([plan, control, listener, pulse, output]);
         Ok(Equipment::launched(ours, Source::Template(template.parentage(group.identity.uid))))
     }
@@ -204,10 +207,12 @@ impl Premises {
         let plan = plan_file(c"wsgid-worker-plan", plan)?;
         let (conversation, control) = control_pair()?;
         let (lines, output) = output_pipe()?;
-        let pulse = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
+        let words = SharedWords::create(c"wsgid-pulse", Pulse::size(group.options.threads))?;
+        let pulse = words.file().try_clone_to_owned()?;
+        // Last: a file that stays where something fails after it.
         let path = self.socket_of(place.pool, place.serial);
         let listener = self.listen(group, &path).map_err(|error| LaunchError::Socket { path, error })?;
-        Ok(Equipment { plan, control, listener, output, ours: (conversation, lines, pulse) })
+        Ok(Equipment { plan, control, listener, pulse, output, ours: (conversation, lines, words) })
     }
 
     /// Starts the launcher, which becomes the group's Python.

@@ -16,7 +16,9 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use wsgid_proto::frame::{Frame, Kind};
-use wsgid_proto::launch::{Attached, Born, Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn};
+use wsgid_proto::launch::{
+    Attached, Born, Interrupt, Note, Ready, Reason, ReloadWanted, Retire, Worn, end_of,
+};
 use wsgid_proto::pulse::Busy;
 use wsgid_proto::response::Level;
 use wsgid_proto::{Message, bounds};
@@ -168,21 +170,22 @@ async fn be_born(
         let (pid, template) = (process.pid(), parentage.pid());
         Ok((News::Born { pid, start: process::start_time(pid)?, template }, process))
     });
-    let (news, process) =
+    let (news, mut process) =
         process.map_err(|error| format!("is not the process that it should be: {error}"))?;
     report(name, reports, news).await;
     while let Some(order) = orders.recv().await {
         match order {
             Order::Welcome => {
-                let told = control.try_send(&Attached {});
-                return told
-                    .map(|()| (process, control))
-                    .map_err(|error| format!("ended when it was to begin: {error}"));
+                return match control.try_send(&Attached {}) {
+                    Ok(()) => Ok((process, control)),
+                    Err(error) => Err(format!("ended when it was to begin: {error}")),
+                };
             }
             Order::Retire(..) | Order::Terminate | Order::Kill => break,
             Order::Interrupt(..) | Order::Dump => {}
         }
     }
+    process.kill_group(); // it may not be able to see that its socket closes
     Err(CALLED_OFF.into())
 }
 
@@ -310,13 +313,21 @@ pub fn printable(text: &str) -> String {
 /// The same for a text of several lines, such as a traceback: as much of its end as one may have.
 fn printable_lines(text: &str) -> String {
     let lines = text.lines().map(printable).collect::<Vec<_>>().join("\n");
-    let begin = lines.len().saturating_sub(bounds::TRACEBACK);
-    (begin..=lines.len()).find_map(|at| lines.get(at..)).unwrap_or_default().into()
+    end_of(&lines, bounds::TRACEBACK).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_traceback_the_end_is_shown() {
+        assert_eq!(printable_lines("a\x1bb\nc\n"), "a\u{fffd}b\nc");
+        // What is not printable is longer where it is shown; a character is never cut.
+        let shown = printable_lines(&("\x1b".repeat(bounds::TRACEBACK) + "\nValueError: é"));
+        assert!(shown.ends_with("\nValueError: é") && shown.len() <= bounds::TRACEBACK, "{}", shown.len());
+        assert!(shown.len() > bounds::TRACEBACK - 4);
+    }
 
     #[test]
     fn no_escape_sequence_reaches_the_log() {

@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 use wsgid_proto::bounds;
-use wsgid_proto::launch::{Ready, Reason, Retire, WorkerPlan};
+use wsgid_proto::launch::{Ready, Reason, Retire, WorkerPlan, end_of};
 
 /// How often a draining worker looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
@@ -200,12 +200,6 @@ fn preload_one(py: Python<'_>, scripts: &Scripts, script: &[u8]) -> PyResult<Opt
     let traceback = description.as_bytes().trim_ascii_end();
     traceback.split(|&b| b == b'\n').for_each(journal::line);
     Ok(Some(String::from_utf8_lossy(traceback).into_owned()))
-}
-
-/// The last so many bytes, or a few less where they would begin within a character.
-fn end_of(text: &str, bytes: usize) -> &str {
-    let begin = text.len().saturating_sub(bytes);
-    (begin..text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
 }
 
 /// How a worker ends without a word of the supervisor's.

@@ -33,11 +33,12 @@ impl Others {
     }
 
     /// The first that is not as it was, and whether that has just been seen. Until it is time to look again, the
-    /// last look holds.
-    pub(crate) fn changed(&self, now: Instant) -> Option<(&Bytes, bool)> {
+    /// last look holds. Without files nobody asks for the time.
+    pub(crate) fn changed(&self, clock: impl FnOnce() -> Instant) -> Option<(&Bytes, bool)> {
         if self.files.is_empty() {
             return None;
         }
+        let now = clock();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let held = last.filter(|look| now.saturating_duration_since(look.moment) < LOOK);
         let look = held.unwrap_or_else(|| Look {
@@ -65,9 +66,9 @@ mod tests {
         let path = dir.path().join("version");
         let others = Others::new(&[path.as_os_str().as_bytes().to_vec().into()]);
         let start = Instant::now();
-        assert!(others.changed(start).is_none());
+        assert!(others.changed(|| start).is_none());
         std::fs::write(&path, "1").unwrap();
-        let seen = |after: f64| others.changed(start + LOOK.mul_f64(after)).map(|(_, new)| new);
+        let seen = |after: f64| others.changed(|| start + LOOK.mul_f64(after)).map(|(_, new)| new);
         // Not looked at more often than that; then each request hears of it, and one tells.
         assert_eq!([0.5, 1.0, 1.0, 1.5].map(seen), [None, Some(true), Some(false), Some(false)]);
         assert_eq!(seen(2.0), Some(true), "it is told again while the old code is there");

@@ -62,7 +62,7 @@ impl Scripts {
         let script = self.get(path).filter(|script| {
             i64::try_from(as_httpd_saw) != Ok(script.mtime) && written(path) != Some(script.mtime)
         });
-        let other = || self.others.changed(Instant::now());
+        let other = || self.others.changed(Instant::now);
         let other = || other().map(|(path, new)| (String::from_utf8_lossy(path).into_owned(), new));
         let Some((path, new)) = script.map(|script| (script.path.clone(), true)).or_else(other) else {
             return false;

@@ -18,7 +18,7 @@ impl Household {
         match errand {
             Errand::Configure(configure, reply) => {
                 let known = self.instances.get(&configure.instance).map(|instance| &instance.configure);
-                let same = known == Some(&configure) && !self.stopping;
+                let same = known == Some(&configure) && !self.stopping && !self.parting;
                 // httpd waits for this, at every graceful restart.
                 if let Some(answer) = self.answers.get(&configure.instance).filter(|_| same) {
                     let _ = reply.send(answer.clone());
@@ -96,6 +96,9 @@ impl Household {
                 }
                 return Ok(opened(pool, socket_dir));
             }
+        }
+        if self.parting {
+            return Err(refused(RefusalCause::Stopping, "wsgid makes room for the next".into()));
         }
         self.make_room(ask, now)?;
         let group = self.group(&key).ok_or_else(|| unknown_group(ask))?;
@@ -239,8 +242,12 @@ impl Household {
         self.tick(now);
     }
 
-    /// Whoever could not be taken over by the next daemon finishes what it has; see [`Pool::is_bound`].
+    /// The next daemon is about to come: whoever it could not take over finishes what it has, and nobody comes in
+    /// their place; see [`Pool::is_bound`].
     pub fn dismiss_bound(&mut self, now: Instant) {
+        self.parting = true;
+        self.due.clear();
+        self.again.clear();
         let bound: Vec<u64> =
             self.pools.values().filter(|pool| pool.is_bound()).map(|pool| pool.id).collect();
         for id in bound {
