@@ -111,7 +111,7 @@ class Load:
 
     def exchange(self, connection, target):
         while True:
-            kept = connection is not None
+            kept, response = connection is not None, None
             connection = connection or http.client.HTTPConnection("127.0.0.1", 80, timeout=PATIENCE)
             try:
                 connection.request("GET", target)
@@ -119,7 +119,7 @@ class Load:
                 body = response.read()
             except (OSError, http.client.HTTPException) as error:
                 # A kept connection that closes before it says a word is no lost request: RFC 9112, 9.3.1.
-                if kept and isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
+                if kept and response is None and isinstance(error, ConnectionError):
                     connection = None
                     continue
                 with self.lock:
