@@ -31,6 +31,15 @@ mod_wsgi.subscribe_shutdown(lambda event, **data: tell("shutdown"))
 mod_wsgi.start_recording_metrics()
 
 
+def descriptors():
+    """What is open here; another thread may close a descriptor while this looks."""
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            yield os.readlink("/proc/self/fd/" + fd)
+        except FileNotFoundError:
+            pass
+
+
 def application(environ, start_response):
     while environ["QUERY_STRING"] and not os.path.exists(environ["QUERY_STRING"]):
         time.sleep(0.005)
@@ -46,8 +55,7 @@ def application(environ, start_response):
         "frozen": gc.get_freeze_count(),
         "random": random.random(),
         "metrics_of": metrics.get("pid"),
-        "descriptors": sorted(os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd")
-                              if os.path.lexists("/proc/self/fd/" + fd)),
+        "descriptors": sorted(descriptors()),
     }
     print("served by", os.getpid(), file=environ["wsgi.errors"])
     start_response("200 OK", [("Content-Type", "application/json")])
