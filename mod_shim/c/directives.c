@@ -219,6 +219,18 @@ static const char *set_control_socket(cmd_parms *cmd, void *dir, const char *val
     return NULL;
 }
 
+static const char *set_scheduling(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *complaint = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (complaint)
+        return complaint;
+    wsgid_global.inherit_scheduling = strcasecmp(value, "inherit") == 0;
+    if (!wsgid_global.inherit_scheduling && strcasecmp(value, "batch") != 0)
+        return "WSGICPUScheduling must be one of: batch | inherit";
+    return NULL;
+}
+
 static const char *pass_apache_request(cmd_parms *cmd, void *dir, int on)
 {
     return on ? "WSGIPassApacheRequest can't be had: Python runs outside of httpd, where there is no "
@@ -283,6 +295,8 @@ const char *wsgid_default_of(apr_pool_t *p, const command_rec *command)
         return *(const int *)(settings + (size_t)command->cmd_data) ? "On" : "Off";
     if (does.flag == set_restrict_embedded || does.flag == pass_apache_request)
         return "Off";
+    if (does.take1 == set_scheduling)
+        return "batch";
     return does.take1 == set_control_socket ? WSGID_CONTROL_SOCKET : "";
 }
 
@@ -433,6 +447,8 @@ const command_rec wsgid_directives[] = {
                      "the groups for whose interpreters the section is: process-group=, application-group="),
     AP_INIT_TAKE1("WSGIDaemonSocket", set_control_socket, NULL, SERVER,
                   "path of the daemon's control socket"),
+    AP_INIT_TAKE1("WSGICPUScheduling", set_scheduling, NULL, SERVER,
+                  "the kernel's policy for httpd's children: batch, or inherit"),
 
     AP_INIT_RAW_ARGS("WSGIAccessScript", set_dir_script, SCRIPT(access), OR_AUTHCFG,
                      "script that decides by the client's host, then options"),

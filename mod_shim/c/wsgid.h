@@ -128,6 +128,7 @@ typedef struct {
                                 * further down */
     apr_hash_t *told;          /* names of directives whose lack of effect has been told */
     const char *control_socket;
+    int inherit_scheduling;    /* httpd's children are left as they are */
 } wsgid_globals;
 
 /* A request of ours between the hooks and the door. */

@@ -62,6 +62,8 @@ plain_message! {
         umask: Option<u32>,
         /// Added to the priority; see setpriority(2).
         nice: i32,
+        /// SCHED_BATCH, unless the daemon has another policy than the usual one: see sched(7).
+        batch: bool,
         /// RLIMIT_CPU; 0 is none, as below.
         cpu_seconds: u64,
         /// The limit at which the kernel kills.

@@ -109,6 +109,7 @@ pub const RULES: &[OptionRule] = &[
     rule("display-name", Text, Full),
     rule("cpu-time-limit", Seconds, Full),
     rule("cpu-priority", Signed(-20, 19), Full),
+    rule("cpu-scheduling", Choice(&["batch", "inherit"]), Full),
     rule("memory-limit", BYTES, Full),
     rule("virtual-memory-limit", BYTES, Full),
     rule("memory-high", BYTES, Full),
@@ -271,6 +272,9 @@ pub struct ProcessGroup {
     pub cpu_time_limit: u32,
     /// Niceness.
     pub cpu_priority: i32,
+    /// SCHED_BATCH: a worker that wakes does not take the processor from whoever woke it. The other choice
+    /// is the daemon's own policy.
+    pub cpu_batch: bool,
     /// RLIMIT_DATA in bytes; 0 is none.
     pub memory_limit: u64,
     /// RLIMIT_AS in bytes; 0 is none.
@@ -380,6 +384,7 @@ impl ProcessGroup {
             script_group: None,
             cpu_time_limit: 0,
             cpu_priority: 0,
+            cpu_batch: true,
             memory_limit: 0,
             virtual_memory_limit: 0,
             server_metrics: false,
@@ -543,6 +548,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "script-user" => group.script_user = Some(text()),
         "script-group" => group.script_group = Some(text()),
         "cpu-priority" => group.cpu_priority = checked.signed as i32,
+        "cpu-scheduling" => group.cpu_batch = value == b"batch",
         "server-metrics" => group.server_metrics = text().eq_ignore_ascii_case("on"),
         _ => apply_number(group, key, checked.number),
     }

@@ -22,6 +22,7 @@ def application(environ, start_response):
         bytearray(int(environ["QUERY_STRING"]) << 20)
     answer = {
         "pid": os.getpid(),
+        "policy": os.sched_getscheduler(0),
         "priority": os.getpriority(os.PRIO_PROCESS, 0),
         "data": resource.getrlimit(resource.RLIMIT_DATA),
         "space": resource.getrlimit(resource.RLIMIT_AS),

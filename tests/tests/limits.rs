@@ -1,6 +1,9 @@
 //! What the operating system is told to allow a group: seen from within its workers, beside a group without limits.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use wsgid_tests::{Mpm, Stack};
 
 fn limited(option: &str) -> Stack {
@@ -21,6 +24,30 @@ fn a_group_has_its_cpu_priority() {
     let stack = limited("cpu-priority=7");
     assert_eq!(told(&stack, "/")["priority"], 7);
     assert_ne!(told(&stack, "/free")["priority"], 7);
+}
+
+/// The scheduling policies of all threads of httpd's children: field 41 of proc_pid_stat(5).
+fn policies_of_httpd(stack: &Stack) -> BTreeSet<i64> {
+    let threads = |child: i32| fs::read_dir(format!("/proc/{child}/task")).unwrap();
+    let policy = |thread: PathBuf| {
+        let stat = fs::read_to_string(thread.join("stat")).unwrap();
+        stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(41 - 3).unwrap().parse().unwrap()
+    };
+    let children = stack.httpd().children();
+    assert!(!children.is_empty());
+    children.into_iter().flat_map(threads).map(|thread| policy(thread.unwrap().path())).collect()
+}
+
+#[test]
+fn workers_and_children_of_httpd_do_not_take_the_processor_from_whoever_wakes_them() {
+    // Their numbers in sched.h.
+    let (other, batch) = (0, 3);
+    let stack = limited("cpu-scheduling=inherit");
+    assert_eq!(told(&stack, "/free")["policy"], batch);
+    assert_eq!(told(&stack, "/")["policy"], other);
+    assert_eq!(policies_of_httpd(&stack), BTreeSet::from([batch]));
+    let as_it_is = Stack::on(Mpm::Prefork).config("WSGICPUScheduling inherit").without_daemon().run();
+    assert_eq!(policies_of_httpd(&as_it_is), BTreeSet::from([other]));
 }
 
 #[test]

@@ -146,7 +146,8 @@ fn defaults_in(item: &str) -> Vec<String> {
     };
     let words = [before(" by default"), before(", the default")].concat();
     let is_value = |word: &String| {
-        word.parse::<i64>().is_ok() || ["on", "off", "rolling", "immediate"].contains(&word.as_str())
+        word.parse::<i64>().is_ok()
+            || ["on", "off", "rolling", "immediate", "batch", "inherit"].contains(&word.as_str())
     };
     words.into_iter().filter(is_value).collect()
 }
@@ -155,6 +156,7 @@ fn defaults_in(item: &str) -> Vec<String> {
 fn parsed_default(option: &str) -> Option<String> {
     let field = match option {
         "reload" => "reload_at_once".to_string(),
+        "cpu-scheduling" => "cpu_batch".into(),
         "env-file" => "env_files".into(),
         "processes-max" => return None, // another name
         other => other.replace('-', "_"),
@@ -166,6 +168,7 @@ fn parsed_default(option: &str) -> Option<String> {
     match value.trim_end_matches(',') {
         "None" | "[]" => None,
         "false" if option == "reload" => Some("rolling".into()),
+        "true" if option == "cpu-scheduling" => Some("batch".into()),
         "false" => Some("off".into()),
         "true" => Some("on".into()),
         number => Some(number.into()),

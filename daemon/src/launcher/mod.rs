@@ -17,6 +17,8 @@
 //! | 9 | no capabilities, no new privileges |
 //! | 10 | working directory |
 //! | 11 | the interpreter, with the plan's environment and no signal blocked or ignored |
+//!
+//! Before them it chooses the scheduling policy, which may fail without harm.
 
 mod steps;
 

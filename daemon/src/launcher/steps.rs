@@ -72,6 +72,7 @@ impl StepError {
 
 /// Does everything; returns only the step that failed.
 pub fn carry_out(plan: &LaunchPlan) -> StepError {
+    scheduling(plan);
     let prepared = session()
         .and_then(|()| limits(plan))
         .and_then(|()| nice(plan))
@@ -112,6 +113,20 @@ fn nice(plan: &LaunchPlan) -> Result<(), StepError> {
         return Ok(());
     }
     process::set_niceness(plan.nice).map_err(|error| StepError::Nice { nice: plan.nice, error })
+}
+
+/// A policy that somebody has chosen for the daemon stays. Where the system allows no change (by a filter of
+/// system calls) the worker starts all the same, and is a little slower.
+fn scheduling(plan: &LaunchPlan) {
+    if !plan.batch || !process::has_usual_scheduling() {
+        return;
+    }
+    if let Err(error) = process::become_batch() {
+        eprintln!(
+            "wsgid-launch: process group '{}': cpu-scheduling=batch is not to be had: {error}",
+            plan.group
+        );
+    }
 }
 
 fn mask(plan: &LaunchPlan) -> Result<(), StepError> {

@@ -42,6 +42,7 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         switch_user: identity.switch_user,
         umask: options.umask,
         nice: options.cpu_priority,
+        batch: options.cpu_batch,
         cpu_seconds: options.cpu_time_limit.into(),
         cpu_seconds_hard: cpu_seconds_hard(options),
         data_bytes: options.memory_limit,

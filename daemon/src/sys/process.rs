@@ -127,6 +127,20 @@ pub fn set_niceness(nice: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Is the scheduling policy of this process the usual one, SCHED_OTHER?
+pub fn has_usual_scheduling() -> bool {
+    // SAFETY: an integer.
+    unsafe { libc::sched_getscheduler(0) == libc::SCHED_OTHER }
+}
+
+/// SCHED_BATCH for this process.
+pub fn become_batch() -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter lives through the call, which only reads it.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const priority) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Every signal back to its default: an exec keeps the ignored ones ignored.
 pub fn default_signals() {
     for signal in 1..=libc::SIGRTMAX() {

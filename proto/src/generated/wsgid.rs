@@ -337,6 +337,9 @@ pub struct LaunchPlan {
     pub umask: ::core::option::Option<u32>,
     #[prost(sint32, tag = "7")]
     pub nice: i32,
+    /// SCHED_BATCH
+    #[prost(bool, tag = "17")]
+    pub batch: bool,
     /// 0: no limit, here and below
     #[prost(uint64, tag = "8")]
     pub cpu_seconds: u64,

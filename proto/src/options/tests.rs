@@ -59,6 +59,7 @@ fn values_that_do_not_fit_are_errors() {
         ("dont-write-bytecode", "yes"),
         ("restrict-signal", "1"),
         ("reload", "now"),
+        ("cpu-scheduling", "fifo"),
         ("env", "NAME"),
         ("env", "=value"),
         ("env", "2ND=value"),

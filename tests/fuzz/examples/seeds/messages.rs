@@ -209,6 +209,7 @@ fn launch() -> Vec<Payload> {
         switch_user: true,
         umask: Some(0o22),
         nice: -5,
+        batch: true,
         cpu_seconds: 1,
         cpu_seconds_hard: 22,
         root: Bytes::new(),
