@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &[
     "body",
     "reply",
     "startup",
+    "restart",
     "dump",
     "rust",
 ];

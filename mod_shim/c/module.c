@@ -13,6 +13,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(wsgid_post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_test_config(wsgid_dump, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(wsgid_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(wsgid_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_monitor(wsgid_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(wsgid_translate, after, before, APR_HOOK_MIDDLE);
     ap_hook_handler(wsgid_handler, NULL, NULL, APR_HOOK_MIDDLE);

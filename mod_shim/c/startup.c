@@ -1,7 +1,6 @@
 /* What the parent does, and how a child ends. The parent begins a draft, reads directives into it, and
  * tells the daemon; nothing stays open there, so nothing crosses the fork. */
 #include "wsgid.h"
-#include "ap_mpm.h"
 #include "http_main.h"
 #include "mpm_common.h"
 #include "unixd.h"
@@ -157,6 +156,7 @@ int wsgid_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
         preload_server(ptemp, each);
     wsgid_runtime = wsgid_rust()->configure(wsgid_global.draft, &facts, &wsgid_host);
     apr_pool_cleanup_register(pconf, NULL, drop_runtime, apr_pool_cleanup_null);
+    wsgid_hasten_restart(pconf);
     return OK;
 }
 

@@ -17,6 +17,7 @@
  *   body.c        reading what the client sends
  *   reply.c       brigades: what the client gets
  *   startup.c     post_config and the parent's maintenance
+ *   restart.c     how a graceful restart is not held up
  *   dump.c        the configuration for wsgictl check
  *   rust.c        where Rust's functions are
  */
@@ -29,6 +30,7 @@
 #include "http_log.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "ap_mpm.h"
 #include "apr_strings.h"
 #include "apr_hash.h"
 #include "apr_lib.h"
@@ -227,6 +229,10 @@ void wsgid_child_init(apr_pool_t *p, server_rec *s);
 const char *wsgid_control_socket(void);
 uid_t wsgid_web_uid(void);
 gid_t wsgid_web_gid(void);
+
+/* restart.c */
+void wsgid_hasten_restart(apr_pool_t *pconf);
+void wsgid_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot, mpm_child_status status);
 
 /* dump.c */
 void wsgid_dump(apr_pool_t *p, server_rec *s);
