@@ -346,22 +346,44 @@ fn a_worker_that_the_next_daemon_does_not_know_of_finishes_and_ends() {
     gone(&serde_json::json!(worker));
 }
 
-/// A name that nobody else may have at the same time tells.
+/// A script without requests goes on, too. That it is never there twice is told by a name that it alone may have.
 #[test]
-fn a_service_and_its_successor_are_not_there_together_after_a_restart() {
+fn a_service_outlives_its_daemon_and_ends_before_its_successor_begins() {
     let mut stack = Stack::on(Mpm::Event)
-        .config("WSGIDaemonProcess site threads=0")
+        .config("WSGIDaemonProcess site threads=0 umask=022")
         .bring("service")
         .config("WSGIImportScript @APPS@/service.wsgi process-group=site application-group=%{GLOBAL}")
         .run();
-    let begun = |stack: &Stack, count| {
-        until("the service has begun", || stack.log("wsgid").matches("] begun ").count() == count);
-    };
-    begun(&stack, 1);
-    stack.have_daemon_leave();
+    let begun = |stack: &Stack| stack.log("wsgid").matches("] begun ").count();
+    until("the service has begun", || begun(&stack) == 1);
+    let service = workers(&stack, "site", 1)[0];
+    let deeds: [fn(&mut Stack); 3] = [
+        |stack| {
+            stack.have_daemon_leave();
+            stack.start_daemon();
+        },
+        |stack| {
+            stack.kill_daemon();
+            stack.start_daemon();
+        },
+        |stack| stack.daemon().signal(Signal::SIGHUP),
+    ];
+    for (number, deed) in deeds.iter().enumerate() {
+        deed(&mut stack);
+        until("it is taken over", || {
+            stack.log("wsgid").matches("worker is taken over").count() == number + 1
+        });
+        assert_eq!((workers(&stack, "site", 1), begun(&stack)), (vec![service], 1));
+    }
+
+    stack.kill_daemon();
+    stack.reconfigure("umask=022", "umask=027");
     stack.start_daemon();
-    begun(&stack, 2);
-    assert!(!stack.log("wsgid").contains("Address already in use"), "{}", stack.log("wsgid"));
+    until("its successor has begun", || begun(&stack) == 2);
+    let log = stack.log("wsgid");
+    assert!(log.contains(&format!("told to end {service}")), "{log}");
+    assert!(!log.contains("Address already in use"), "{log}");
+    assert_ne!(workers(&stack, "site", 1), [service]);
 }
 
 /// The service manager removes the runtime directory of what it stops.

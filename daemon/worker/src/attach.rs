@@ -22,13 +22,49 @@ use wsgid_proto::launch::{Attach, Retire};
 /// Between two attempts.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 /// So often in a row means it: for longer than a daemon expects anybody, since its start.
-pub(crate) const HANG_UPS: u32 = 50;
+const HANG_UPS: u32 = 50;
 /// For the answer, in which the main thread hears nothing else.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a step of the search came to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing yet.
+    Nobody,
+    /// A daemon, to which the worker belongs from now on.
+    Daemon,
+    /// That the worker is to end: by the word of a daemon's, or because there will be none.
+    End(Option<Retire>),
+}
+
+/// The search for the next daemon, an attempt at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    /// So often in a row somebody has hung up.
+    hang_ups: u32,
+}
+
+impl Search {
+    /// One attempt; the next has to wait for a [`PAUSE`].
+    pub(crate) fn step(&mut self, worker: &Worker, loaded: bool) -> Found {
+        let attempt = attempt(worker, loaded);
+        self.hang_ups = if matches!(attempt, Attempt::HungUp) { self.hang_ups + 1 } else { 0 };
+        match attempt {
+            Attempt::Attached => Found::Daemon,
+            Attempt::Refused(retire) => Found::End(Some(retire)),
+            Attempt::Hopeless => Found::End(None),
+            Attempt::HungUp if self.hang_ups >= HANG_UPS => {
+                journal::note("the worker ends: the daemon does not know of it");
+                Found::End(None)
+            }
+            Attempt::HungUp | Attempt::Later => Found::Nobody,
+        }
+    }
+}
+
 /// What came of an attempt.
 #[derive(Debug)]
-pub(crate) enum Attempt {
+enum Attempt {
     /// There is a daemon again.
     Attached,
     /// There is one that has no use for this worker.
@@ -49,7 +85,7 @@ pub(crate) struct Keepsakes {
 }
 
 /// One attempt.
-pub(crate) fn attempt(worker: &Worker, loaded: bool) -> Attempt {
+fn attempt(worker: &Worker, loaded: bool) -> Attempt {
     let path = Path::new(std::ffi::OsStr::from_bytes(&worker.plan.attach));
     if path.parent().is_none_or(|directory| !directory.is_dir()) {
         return Attempt::Hopeless;

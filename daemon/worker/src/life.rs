@@ -4,7 +4,7 @@
 //! From the word on a deadline runs that nothing can stop: a thread without Python ends the process,
 //! whatever Python does.
 
-use crate::attach::{self, Attempt};
+use crate::attach::{self, Found, Search};
 use crate::control::Word;
 use crate::outfit::{self, Outfit, Role};
 use crate::scripts::Scripts;
@@ -133,8 +133,9 @@ fn serve(py: Python<'_>, newborn: Newborn) -> PyResult<()> {
         }
         worker.control.ready(&ready);
         let mut signals = Signals::default();
-        let retire = Wait { worker, wakeup, loaded: ready.loaded, orphaned: false, hang_ups: 0 }
-            .for_the_end(&mut signals);
+        let retire =
+            Wait { worker, wakeup, loaded: ready.loaded, orphaned: false, search: Search::default() }
+                .for_the_end(&mut signals);
         drain(worker, &retire, signals)
     });
     finish(py, worker, end)?;
@@ -214,8 +215,7 @@ struct Wait {
     loaded: bool,
     /// The supervisor is gone, and another is looked for.
     orphaned: bool,
-    /// So often in a row one has hung up on it.
-    hang_ups: u32,
+    search: Search,
 }
 
 impl Wait {
@@ -272,25 +272,13 @@ impl Wait {
     }
 
     fn look_for_another(&mut self) -> Option<Retire> {
-        match attach::attempt(self.worker, self.loaded) {
-            Attempt::Later => {
-                self.hang_ups = 0;
+        match self.search.step(self.worker, self.loaded) {
+            Found::Nobody => None,
+            Found::Daemon => {
+                self.orphaned = false;
                 None
             }
-            Attempt::HungUp => {
-                self.hang_ups += 1;
-                if self.hang_ups < attach::HANG_UPS {
-                    return None;
-                }
-                journal::note("the worker ends: the daemon does not know of it");
-                Some(end_of_itself(self.worker))
-            }
-            Attempt::Attached => {
-                (self.orphaned, self.hang_ups) = (false, 0);
-                None
-            }
-            Attempt::Refused(retire) => Some(retire),
-            Attempt::Hopeless => Some(end_of_itself(self.worker)),
+            Found::End(retire) => Some(retire.unwrap_or_else(|| end_of_itself(self.worker))),
         }
     }
 }

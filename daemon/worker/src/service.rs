@@ -1,9 +1,10 @@
 //! A worker without request threads: its scripts have the main thread to themselves, one after the other,
 //! and it ends when the last has. It is ready before the first begins, since that may never return.
 //!
-//! The supervisor's word, and its end, come to the scripts as SIGTERM, which raises SystemExit in them. As in
-//! any worker, a deadline runs from then on.
+//! The supervisor's word comes to the scripts as SIGTERM, which raises SystemExit in them. As in any worker, a
+//! deadline runs from then on. A daemon that is gone without a word is waited for, as elsewhere.
 
+use crate::attach::{self, Found, Search};
 use crate::control::Word;
 use crate::worker::{self, Worker};
 use crate::{journal, life, python, sys};
@@ -57,21 +58,36 @@ fn listen(worker: &'static Worker) {
     }
 }
 
-/// There are no requests here that anybody might want to interrupt.
-fn ends(word: &Word) -> bool {
-    matches!(word, Word::Retire(_) | Word::Gone)
-}
-
+/// Until the order to end, by this daemon or the next.
 fn wait_for_word(worker: &Worker) {
     loop {
         let mut ready = [PollFd::new(worker.control.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, PollTimeout::NONE) {
-            Ok(_) if ends(&worker.control.listen()) => return,
-            Ok(_) | Err(nix::Error::EINTR) => {}
+            Ok(_) => {}
+            Err(nix::Error::EINTR) => continue,
             Err(error) => {
                 journal::note(&format!("the worker ends: waiting for the supervisor: {error}"));
                 return;
             }
         }
+        match worker.control.listen() {
+            Word::Retire(_) => return,
+            Word::Gone if !finds_another(worker) => return,
+            // There are no requests here that anybody might want to interrupt.
+            Word::Gone | Word::Interrupt(_) | Word::None => {}
+        }
     }
+}
+
+/// The script goes on without a daemon, and with the next. Is there one?
+fn finds_another(worker: &Worker) -> bool {
+    let mut search = Search::default();
+    while !worker.plan.attach.is_empty() {
+        match search.step(worker, true) {
+            Found::Daemon => return true,
+            Found::End(_) => return false,
+            Found::Nobody => std::thread::sleep(attach::PAUSE),
+        }
+    }
+    false
 }

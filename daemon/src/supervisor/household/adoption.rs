@@ -2,9 +2,11 @@
 //! its workers go on serving, which needs no daemon, and come to [`crate::sockets::attach`] one by one.
 //!
 //! For a moment after the start those that are expected are waited for: until then nobody is started in the place
-//! of one who may be there. A worker whose group has changed meanwhile is told to finish and end.
+//! of one who may be there. A worker whose group has changed meanwhile is told to finish and end; a service is taken
+//! over for that, since its successor has to wait for it.
 
 use super::{Household, Place};
+use crate::configuration::Group;
 use crate::sockets::attach::Newcomer;
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::process::Process;
@@ -34,6 +36,11 @@ impl Expected {
     fn has_any_of(&self, key: &PoolKey) -> bool {
         self.records.values().any(|record| key_of(record) == *key)
     }
+}
+
+/// Is it, or will it be, a service, which is never there together with its successor?
+fn is_alone(record: &WorkerRecord, group: &Group) -> bool {
+    record.threads == 0 || group.options.is_service()
 }
 
 fn key_of(record: &WorkerRecord) -> PoolKey {
@@ -111,7 +118,9 @@ impl Household {
         if self.stopping {
             return Err((newcomer, "the daemon is on its way down".into()));
         }
-        let Some(group) = self.group(key).filter(|group| group.fingerprint() == record.fingerprint) else {
+        let group = self.group(key);
+        let same = group.as_ref().is_some_and(|group| group.fingerprint() == record.fingerprint);
+        let Some(group) = group.filter(|group| same || is_alone(record, group)) else {
             return Err((newcomer, "its group has changed, or is no more".into()));
         };
         let known = self.pools.contains_key(&record.pool);
@@ -135,9 +144,14 @@ impl Household {
             self.places.insert(key.clone(), Place { serving: record.pool, successor: None });
         }
         match self.pools.get_mut(&record.pool) {
-            Some(pool) => pool.adopt(record, newcomer, now),
-            None => Err((newcomer, "its pool is gone".into())),
+            Some(pool) => pool.adopt(record, newcomer, now)?,
+            None => return Err((newcomer, "its pool is gone".into())),
         }
+        if !same {
+            // Whoever comes in its place waits for the pools that are there.
+            self.close(key, now);
+        }
+        Ok(())
     }
 
     /// Whoever is not there by now is not waited for.
@@ -167,7 +181,7 @@ impl Household {
     }
 }
 
-/// Children of the program that this process ran before and that come to nobody, such as services on their way out:
+/// Children of the program that this process ran before and that come to nobody, such as those on their way out:
 /// somebody has to take note of their end.
 fn attend_inherited(records: &[WorkerRecord]) {
     let children = process::children().into_iter();

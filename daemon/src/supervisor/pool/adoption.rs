@@ -83,11 +83,11 @@ impl Pool {
         }
     }
 
-    /// Do its workers end with this daemon? A service does, since its script is told so; so do development's workers,
-    /// and those below another root directory, where the next daemon's socket can't be found.
+    /// Do its workers end with this daemon? Development's do, and those below another root directory, where the next
+    /// daemon's socket can't be found.
     pub fn is_bound(&self) -> bool {
         let options = &self.group.options;
-        options.is_service() || options.chroot.is_some() || self.surroundings.premises.watch
+        options.chroot.is_some() || self.surroundings.premises.watch
     }
 
     /// For the next daemon.
