@@ -346,6 +346,30 @@ fn a_worker_that_the_next_daemon_does_not_know_of_finishes_and_ends() {
     gone(&serde_json::json!(worker));
 }
 
+#[test]
+fn a_reload_just_after_a_start_is_one_of_all_workers() {
+    let mut stack = Stack::on(Mpm::Event)
+        .config(SITE.replace("threads", "processes=2 threads").as_str())
+        .app("whoami")
+        .run();
+    let before = workers(&stack, "site", 2);
+    let late = Pid::from_raw(before[1] as i32);
+    stack.kill_daemon();
+    kill(late, Signal::SIGSTOP).unwrap();
+    stack.start_daemon();
+    stack.logged("wsgid", &["worker is taken over", &before[0].to_string()]);
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| stack.wsgictl(&["reload", "site"]));
+        stack.logged("wsgid", &["an order to reload waits"]);
+        kill(late, Signal::SIGCONT).unwrap();
+        reload.join().unwrap();
+    });
+    until("both are replaced", || {
+        let now = stack.daemon().ready_workers("site");
+        now.len() == 2 && !now.iter().any(|pid| before.contains(pid))
+    });
+}
+
 /// A script without requests goes on, too. That it is never there twice is told by a name that it alone may have.
 #[test]
 fn a_service_outlives_its_daemon_and_ends_before_its_successor_begins() {

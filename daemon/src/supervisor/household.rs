@@ -10,6 +10,7 @@ mod due;
 mod orders;
 
 use super::difference::{self, Change, Present};
+use super::errands::Reply;
 use super::pool::{Opening, Pool, PoolKey, Surroundings};
 use super::worker::{News, Report, printable};
 use crate::configuration::asked::AskedOnce;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
+use wsgid_proto::control::Done;
 use wsgid_proto::control::{Configure, Configured};
 use wsgid_proto::launch::Reason;
 
@@ -67,6 +69,8 @@ pub struct Household {
     proceeded: Instant,
     /// Workers of an earlier daemon.
     expected: adoption::Expected,
+    /// Orders to reload that wait for those.
+    reloads: Vec<(Option<String>, Reply<Done>)>,
     stopping: bool,
     /// Nobody new is started: the next daemon does that.
     parting: bool,
@@ -87,6 +91,7 @@ impl Household {
             again,
             proceeded,
             expected: Default::default(),
+            reloads: Vec::new(),
             stopping: false,
             parting: false,
         }

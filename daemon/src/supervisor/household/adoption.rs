@@ -178,6 +178,9 @@ impl Household {
         let strays = std::mem::take(&mut self.expected).records;
         strays.into_values().for_each(|record| drop(tokio::spawn(attend_stray(record))));
         self.pools.values_mut().for_each(|pool| pool.release(now));
+        for (group, reply) in std::mem::take(&mut self.reloads) {
+            self.reload(group, reply, now);
+        }
     }
 }
 

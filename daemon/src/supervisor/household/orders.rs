@@ -3,7 +3,7 @@
 
 use super::{Household, Place};
 use crate::supervisor::difference;
-use crate::supervisor::errands::{Errand, OpenedPool};
+use crate::supervisor::errands::{Errand, OpenedPool, Reply};
 use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::worker::printable;
 use std::time::Instant;
@@ -40,13 +40,7 @@ impl Household {
             Errand::Status(reply) => {
                 let _ = reply.send(self.status(now));
             }
-            Errand::Reload(group, reply) => {
-                let done = match group {
-                    Some(group) => self.reload_group(&group, now),
-                    None => Done { affected: self.roll(|_| true, now), refusal: String::new() },
-                };
-                let _ = reply.send(done);
-            }
+            Errand::Reload(group, reply) => self.reload(group, reply, now),
             Errand::Open(ask, peer, reply) => {
                 let answer = self.open_for(&ask, peer, now);
                 if let Err(refused) = &answer {
@@ -211,6 +205,19 @@ impl Household {
         Status { pools, uptime_seconds: now.duration_since(self.terms.started).as_secs() }
     }
 
+    /// New workers for all there are, which is not known before the last is taken over.
+    pub(super) fn reload(&mut self, group: Option<String>, reply: Reply<Done>, now: Instant) {
+        if self.is_expecting() {
+            tracing::info!("an order to reload waits for the workers that are taken over");
+            return self.reloads.push((group, reply));
+        }
+        let done = match group {
+            Some(group) => self.reload_group(&group, now),
+            None => Done { affected: self.roll(|_| true, now), refusal: String::new() },
+        };
+        let _ = reply.send(done);
+    }
+
     fn reload_group(&mut self, group: &str, now: Instant) -> Done {
         if !self.instances.values().any(|instance| instance.groups.contains_key(group)) {
             return Done { affected: 0, refusal: format!("there is no process group '{group}'") };
@@ -220,9 +227,7 @@ impl Household {
     }
 
     fn roll(&mut self, chosen: impl Fn(&PoolKey) -> bool, now: Instant) -> u32 {
-        if !self.is_expecting() {
-            self.finish(now);
-        }
+        self.finish(now);
         let mut rolled = 0;
         for place in self.places.iter().filter(|(key, _)| chosen(key)).map(|(_, place)| place) {
             for id in [Some(place.serving), place.successor].into_iter().flatten() {
