@@ -40,5 +40,5 @@ pub mod serve;
 pub mod source;
 pub mod spool;
 pub mod suspects;
-mod sys;
+pub mod sys;
 pub mod trusted;

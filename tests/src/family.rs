@@ -46,6 +46,11 @@ impl Process {
         stat(self.pid).is_some_and(|stat| stat.state != 'Z' && stat.start == self.start)
     }
 
+    /// Does it live, and is not stopped?
+    pub fn runs(&self) -> bool {
+        self.lives() && stat(self.pid).is_some_and(|stat| stat.state != 'T')
+    }
+
     /// Sends a signal, if it lives.
     pub fn signal(&self, signal: Signal) {
         if self.lives() {

@@ -15,6 +15,7 @@
 //! * [`httpd`], [`daemon`], [`serve`]: the programs; [`family`] their processes, [`place`] their directory
 //! * [`client`]: HTTP, byte by byte; [`browser`]: with cookies and forms; [`tls`]: encrypted
 //! * [`board`]: what a pool's board says; [`check`]: what `wsgictl check` says
+//! * [`peer`]: a worker, or a child of httpd's, that stands still where it is told to
 //! * [`stage`], [`venv`]: what many tests share: the installed tree, virtual environments; [`theirs`]: mod_wsgi
 //! * [`wait`]: patience without sleeping
 
@@ -25,6 +26,7 @@ pub mod client;
 pub mod daemon;
 pub mod family;
 pub mod httpd;
+pub mod peer;
 pub mod place;
 pub mod plan;
 pub mod serve;

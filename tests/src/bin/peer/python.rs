@@ -1,0 +1,33 @@
+//! The interpreter of a `python-home`: the first start of a worker takes the part that lies in the home, if one
+//! does; all others are the system's Python.
+
+use crate::part::Part;
+use crate::worker;
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use wsgid_proto::launch::BOOTSTRAP;
+use wsgid_tests::peer::{MARK, PART};
+
+/// With the arguments of an interpreter.
+pub fn interpret(arguments: &[OsString]) {
+    let home = Path::new(&arguments[0]).parent().and_then(Path::parent).expect("HOME/bin/python3");
+    let part = arguments.iter().any(|argument| argument == BOOTSTRAP).then(|| take(home)).flatten();
+    match part {
+        Some(part) => worker::play(&part),
+        None => panic!("{}", Command::new("/usr/bin/python3").args(&arguments[1..]).exec()),
+    }
+}
+
+/// Whoever can rename it has it for itself.
+fn take(home: &Path) -> Option<Part> {
+    let taken = home.join("taken");
+    fs::rename(home.join(PART), &taken).ok()?;
+    let text = fs::read_to_string(&taken).unwrap();
+    let (state, fate) = text.split_once(' ').expect("STATE SIGNAL");
+    let fate: Signal = fate.parse().expect("a signal");
+    Some(Part { state: state.into(), fate, mark: home.join(MARK) })
+}
