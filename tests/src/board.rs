@@ -54,9 +54,19 @@ impl PoolBoard {
         self.look(|board| (0..board.slots()).map(|n| board.slot(n).unwrap().claimed).sum())
     }
 
+    /// Requests that workers have begun and not ended.
+    pub fn active(&self) -> u32 {
+        self.look(|board| (0..board.slots()).map(|n| board.slot(n).unwrap().active).sum())
+    }
+
     /// Requests that wait for a thread.
     pub fn waiting(&self) -> u32 {
         self.look(|board| board.ledger().iter().map(|row| row.waiting).sum())
+    }
+
+    /// Does the ledger have a row of this child of httpd's?
+    pub fn has_row_of(&self, pid: u32) -> bool {
+        self.look(|board| board.ledger().iter().any(|row| row.pid == pid))
     }
 
     /// Claims on which no head has been sent yet.

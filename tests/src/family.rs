@@ -46,9 +46,9 @@ impl Process {
         stat(self.pid).is_some_and(|stat| stat.state != 'Z' && stat.start == self.start)
     }
 
-    /// Does it live, and is not stopped?
-    pub fn runs(&self) -> bool {
-        self.lives() && stat(self.pid).is_some_and(|stat| stat.state != 'T')
+    /// Its state, as proc_pid_stat(5) has it: `T` for one that is stopped.
+    pub fn state(&self) -> Option<char> {
+        stat(self.pid).filter(|_| self.lives()).map(|stat| stat.state)
     }
 
     /// Sends a signal, if it lives.

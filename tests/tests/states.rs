@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use wsgid_tests::board::PoolBoard;
 use wsgid_tests::family::Process;
-use wsgid_tests::peer::{Home, SCRIPTED};
+use wsgid_tests::peer::{Errand, Home, HttpdChild, SCRIPTED};
 use wsgid_tests::wait::until;
 use wsgid_tests::{Connection, Mpm, Plan, Request, Stack};
 
@@ -16,16 +16,28 @@ const IN_TIME: Duration = Duration::from_secs(10);
 /// What the real application answers.
 const REAL: &str = "real\n";
 
+/// Reads its body first. /big answers more than all buffers between it and its client hold, /hold when the file of
+/// the query is there.
 const APP: &str = r#"
+import os, time
+
 def application(environ, start_response):
     environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/big":
+        return (bytes(65536) for _ in range(512))
+    if environ["PATH_INFO"] == "/hold":
+        while not os.path.exists(environ["QUERY_STRING"]):
+            time.sleep(0.005)
     return [b"real\n"]
 "#;
 
+/// Of the group.
+const THREADS: u32 = 2;
+
 fn plan(options: &str) -> Plan {
     Stack::on(Mpm::Event)
-        .config(&format!("WSGIDaemonProcess site processes=1 {options}"))
+        .config(&format!("WSGIDaemonProcess site processes=1 threads={THREADS} {options}"))
         .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
         .config("<Directory @ROOT@/code>\nRequire all granted\n</Directory>")
         .file("code/app.wsgi", APP)
@@ -59,11 +71,15 @@ impl Due {
 #[track_caller]
 fn due(stack: &Stack, body: usize) -> Due {
     let begun = Instant::now();
-    let mut connection = stack.connect();
-    connection.send(Request::post("/", vec![b'x'; body]).bytes());
-    let due = Due::of(connection);
+    let due = Due::of(ask(stack, &Request::post("/", vec![b'x'; body])));
     assert!(begun.elapsed() < IN_TIME, "{due:?} after {:?}", begun.elapsed());
     due
+}
+
+fn ask(stack: &Stack, request: &Request) -> Connection {
+    let mut connection = stack.connect();
+    connection.send(request.bytes());
+    connection
 }
 
 /// How a worker ends.
@@ -175,4 +191,112 @@ workers! {
     idle: Answer, Answer, Answer;
     /// Asked to end, and does not.
     retiring: Answer, Answer, Answer;
+}
+
+/// Requests that the application holds, one on each thread.
+struct Held {
+    connections: Vec<Connection>,
+}
+
+impl Held {
+    /// With none of them answered yet, and not necessarily begun.
+    fn of_every_thread(stack: &Stack) -> Self {
+        let go = stack.place.path("go");
+        let _ = std::fs::remove_file(&go);
+        let request = Request::get(&format!("/hold?{}", go.display()));
+        Self { connections: (0..THREADS).map(|_| ask(stack, &request)).collect() }
+    }
+
+    /// All of them are answered.
+    #[track_caller]
+    fn finish(self, stack: &Stack) {
+        stack.place.write("go", "");
+        assert!(self.connections.into_iter().all(|held| Due::of(held) == Due::Next));
+    }
+}
+
+/// As many requests as there are threads run side by side, and one more waits, which is who puts in order what the
+/// dead child has left. Then nothing is left of anybody.
+#[track_caller]
+fn every_thread_serves(stack: &Stack, board: &PoolBoard, dead: u32) {
+    let begun = Instant::now();
+    let held = Held::of_every_thread(stack);
+    until("all threads are busy", || board.active() == THREADS);
+    let one_more = ask(stack, &Request::get("/"));
+    let counts = || (board.has_row_of(dead), board.claimed(), board.waiting(), board.in_hand());
+    until("that one alone waits", || counts() == (false, THREADS, 1, 0));
+    held.finish(stack);
+    assert_eq!(Due::of(one_more), Due::Next);
+    until("nothing is claimed", || counts() == (false, 0, 0, 0));
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+}
+
+/// A scripted child of httpd's stands in that state, is killed, or stopped and then killed. Real ones have their
+/// requests served meanwhile, by a worker that is none the worse for it.
+#[track_caller]
+fn child(state: &str) {
+    let stack = plan("socket-timeout=5").run();
+    until("the worker is ready", || stack.daemon().ready_workers("site").len() == 1);
+    let (workers, board) = (stack.daemon().ready_workers("site"), PoolBoard::of(&stack, "site"));
+    let errand = Errand {
+        state: state.into(),
+        mark: stack.place.path("mark"),
+        broker: stack.place.path("run/broker.sock"),
+        instance: stack.daemon().pools("site")[0].instance.clone(),
+        process_group: "site".into(),
+        script: stack.place.path("code/app.wsgi"),
+    };
+    for stopped in [false, true] {
+        let held = (state == "queued").then(|| Held::of_every_thread(&stack));
+        until("its threads are busy", || held.is_none() || board.active() == THREADS);
+        let peer = HttpdChild::start(env!("CARGO_BIN_EXE_peer"), &errand);
+        assert!(board.has_row_of(peer.pid()), "{state}");
+        let (dead, mut peer) = (peer.pid(), Some(peer));
+        match stopped {
+            true => peer.iter().for_each(HttpdChild::stop),
+            false => drop(peer.take()),
+        }
+        // Where it was the first in the queue, it is woken in vain.
+        let behind = ask(&stack, &Request::get("/"));
+        until("that waits, too", || held.is_none() || board.waiting() == if stopped { 2 } else { 1 });
+        held.into_iter().for_each(|held| held.finish(&stack));
+        assert_eq!(Due::of(behind), Due::Next, "{state}");
+        assert_eq!(due(&stack, BODY), Due::Next, "{state}");
+        drop(peer);
+        every_thread_serves(&stack, &board, dead);
+    }
+    assert_eq!(stack.daemon().ready_workers("site"), workers, "{state}");
+}
+
+macro_rules! children {
+    ($($(#[$doc:meta])* $state:ident;)*) => {
+        mod child {
+            $($(#[$doc])* #[test] fn $state() {
+                super::child(stringify!($state));
+            })*
+        }
+    };
+}
+
+children! {
+    /// It has the board, and has signed its ledger.
+    opened;
+    /// Every thread is busy.
+    queued;
+    claimed;
+    connected;
+    half_a_head_sent;
+    /// The worker may have begun, while the ledger still says that the claim is the child's.
+    head_sent_and_in_hand;
+    head_sent;
+    body_wanted;
+    half_a_chunk_sent;
+    half_the_body_sent;
+    most_of_the_body_sent;
+    /// The application answers, and nobody reads that.
+    body_sent;
+    head_received;
+    half_the_response_received;
+    /// The connection is kept for another request.
+    end_received;
 }

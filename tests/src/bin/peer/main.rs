@@ -1,13 +1,21 @@
 //! One side of the protocol as tests want it: it goes as far as a named state, and there it stands still or ends.
 //!
 //! * as the interpreter of a `python-home`, a worker: `worker`; or, where nobody asks for that, the real Python: `python`
-//! * as `peer child …`, a child of httpd's: `child`
+//! * as `peer child ERRAND…`, a child of httpd's: `child`
 //! * `part`: which state, and what happens in it
 
+mod child;
 mod part;
 mod python;
 mod worker;
 
+use part::Part;
+use wsgid_tests::peer::Errand;
+
 fn main() {
-    python::interpret(&std::env::args_os().collect::<Vec<_>>())
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match Errand::of(&arguments) {
+        Some(errand) => child::play(&Part::of(&errand), &errand),
+        None => python::interpret(&arguments),
+    }
 }

@@ -1,21 +1,28 @@
 //! What a peer is told to play: up to which state, and what happens to it there.
 
+use mod_wsgid::channel::Channel;
 use nix::sys::signal::{Signal, kill};
 use std::fs;
 use std::path::PathBuf;
+use wsgid_tests::peer::Errand;
 
 /// The part.
 #[derive(Debug)]
 pub struct Part {
     /// By its name in the script.
     pub state: String,
-    /// What it sends itself there.
-    pub fate: Signal,
+    /// What it sends itself there; without one it stands still and waits for what comes.
+    pub fate: Option<Signal>,
     /// A file that is there, with its number, once it is in the state.
     pub mark: PathBuf,
 }
 
 impl Part {
+    /// To the end of this errand.
+    pub fn of(errand: &Errand) -> Self {
+        Self { state: errand.state.clone(), fate: None, mark: errand.mark.clone() }
+    }
+
     /// Is this the state that it goes to?
     pub fn ends(&self, state: &str) -> bool {
         self.state == state
@@ -23,11 +30,31 @@ impl Part {
 
     /// It is in this state now, be it the one or not.
     pub fn at(&self, state: &str) {
-        if self.ends(state) {
-            let new = self.mark.with_extension("new");
-            fs::write(&new, std::process::id().to_string()).unwrap();
-            fs::rename(&new, &self.mark).unwrap();
-            kill(nix::unistd::getpid(), self.fate).unwrap();
+        if !self.ends(state) {
+            return;
         }
+        self.leave_mark();
+        match self.fate {
+            Some(signal) => kill(nix::unistd::getpid(), signal).unwrap(),
+            None => loop {
+                std::thread::park();
+            },
+        }
+    }
+
+    /// Sends bytes in two parts, with a state after each.
+    pub fn send(&self, channel: &Channel, bytes: &[u8], half: &str, whole: &str) {
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        channel.send(first).unwrap();
+        self.at(half);
+        channel.send(rest).unwrap();
+        self.at(whole);
+    }
+
+    /// Says that it is where it was to go.
+    pub fn leave_mark(&self) {
+        let new = self.mark.with_extension("new");
+        fs::write(&new, std::process::id().to_string()).unwrap();
+        fs::rename(&new, &self.mark).unwrap();
     }
 }

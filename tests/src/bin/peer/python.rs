@@ -29,5 +29,5 @@ fn take(home: &Path) -> Option<Part> {
     let text = fs::read_to_string(&taken).unwrap();
     let (state, fate) = text.split_once(' ').expect("STATE SIGNAL");
     let fate: Signal = fate.parse().expect("a signal");
-    Some(Part { state: state.into(), fate, mark: home.join(MARK) })
+    Some(Part { state: state.into(), fate: Some(fate), mark: home.join(MARK) })
 }

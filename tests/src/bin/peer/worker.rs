@@ -63,11 +63,7 @@ fn answer(part: &Part, connection: &Channel) {
     let send = |kind: Kind, payload: &[u8], half: &str, whole: &str| {
         let mut bytes = Vec::new();
         frame::put(&mut bytes, kind, payload);
-        let (first, rest) = bytes.split_at(bytes.len() / 2);
-        connection.send(first).unwrap();
-        part.at(half);
-        connection.send(rest).unwrap();
-        part.at(whole);
+        part.send(connection, &bytes, half, whole);
     };
     send(Kind::ResponseHead, head.payload(), "half_a_head_sent", "head_sent");
     send(Kind::Chunk, SCRIPTED.as_bytes(), "half_a_chunk_sent", "chunk_sent");
