@@ -101,8 +101,8 @@ impl Fate {
     /// Different ones, so that it is known which is the first to end.
     fn timeouts(self) -> &'static str {
         match self {
-            Fate::Unnoticed => "startup-timeout=2 deadlock-timeout=0 socket-timeout=1",
-            _ => "startup-timeout=2 deadlock-timeout=1 socket-timeout=8",
+            Fate::Unnoticed => "startup-timeout=3 deadlock-timeout=0 socket-timeout=2",
+            _ => "startup-timeout=3 deadlock-timeout=1 socket-timeout=8",
         }
     }
 }
@@ -231,25 +231,40 @@ fn every_thread_serves(stack: &Stack, board: &PoolBoard, dead: u32) {
     assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
 }
 
-/// A scripted child of httpd's stands in that state, is killed, or stopped and then killed. Real ones have their
-/// requests served meanwhile, by a worker that is none the worse for it.
-#[track_caller]
-fn child(state: &str) {
-    let stack = plan("socket-timeout=5").run();
-    until("the worker is ready", || stack.daemon().ready_workers("site").len() == 1);
-    let (workers, board) = (stack.daemon().ready_workers("site"), PoolBoard::of(&stack, "site"));
-    let errand = Errand {
+/// What a scripted child of httpd's is to do.
+fn errand(stack: &Stack, state: &str) -> Errand {
+    Errand {
         state: state.into(),
         mark: stack.place.path("mark"),
         broker: stack.place.path("run/broker.sock"),
         instance: stack.daemon().pools("site")[0].instance.clone(),
         process_group: "site".into(),
         script: stack.place.path("code/app.wsgi"),
-    };
+    }
+}
+
+/// With its one worker ready.
+fn ready(options: &str) -> (Stack, PoolBoard) {
+    let stack = plan(options).run();
+    until("the worker is ready", || stack.daemon().ready_workers("site").len() == 1);
+    let board = PoolBoard::of(&stack, "site");
+    (stack, board)
+}
+
+fn start(errand: &Errand) -> HttpdChild {
+    HttpdChild::start(env!("CARGO_BIN_EXE_peer"), errand)
+}
+
+/// A scripted child of httpd's stands in that state, is killed, or stopped and then killed. Real ones have their
+/// requests served meanwhile, by a worker that is none the worse for it.
+#[track_caller]
+fn child(state: &str) {
+    let (stack, board) = ready("socket-timeout=5");
+    let (workers, errand) = (stack.daemon().ready_workers("site"), errand(&stack, state));
     for stopped in [false, true] {
         let held = (state == "queued").then(|| Held::of_every_thread(&stack));
         until("its threads are busy", || held.is_none() || board.active() == THREADS);
-        let peer = HttpdChild::start(env!("CARGO_BIN_EXE_peer"), &errand);
+        let peer = start(&errand);
         assert!(board.has_row_of(peer.pid()), "{state}");
         let (dead, mut peer) = (peer.pid(), Some(peer));
         match stopped {
@@ -299,4 +314,37 @@ children! {
     half_the_response_received;
     /// The connection is kept for another request.
     end_received;
+}
+
+/// One for each thread, stopped in that state.
+fn stopped_on_every_thread(stack: &Stack, state: &str) -> Vec<HttpdChild> {
+    let errand = errand(stack, state);
+    let peers: Vec<HttpdChild> = (0..THREADS).map(|_| start(&errand)).collect();
+    peers.iter().for_each(HttpdChild::stop);
+    peers
+}
+
+/// What they have claimed is theirs as long as they live: others are told so in time, and served as soon as they are
+/// gone.
+#[test]
+fn stopped_children_with_every_thread_claimed() {
+    for state in ["claimed", "half_a_head_sent"] {
+        let (stack, board) = ready("queue-timeout=1");
+        let peers = stopped_on_every_thread(&stack, state);
+        assert_eq!(due(&stack, BODY), Due::Status(504), "{state}");
+        let dead = peers[0].pid();
+        drop(peers);
+        every_thread_serves(&stack, &board, dead);
+    }
+}
+
+/// Their requests have what requests may have, and others wait for no longer.
+#[test]
+fn stopped_children_with_every_thread_at_work() {
+    let (stack, _) = ready("request-timeout=1 graceful-timeout=1 shutdown-timeout=1");
+    for state in ["body_wanted", "body_sent"] {
+        let peers = stopped_on_every_thread(&stack, state);
+        assert_eq!(due(&stack, BODY), Due::Next, "{state}");
+        drop(peers);
+    }
 }
