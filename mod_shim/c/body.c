@@ -28,16 +28,20 @@ static apr_status_t drain(apr_bucket_brigade *bb, char *buffer, size_t room, siz
     return APR_SUCCESS;
 }
 
-shim_body wsgid_read_body(void *r_, char *buffer, size_t room, size_t *length, int *answer)
+shim_body wsgid_read_body(void *r_, int wait, char *buffer, size_t room, size_t *length, int *answer)
 {
     request_rec *r = r_;
     wsgid_request *request = wsgid_request_of(r);
     apr_bucket_brigade *bb = request->input;
+    apr_read_type_e how = wait ? APR_BLOCK_READ : APR_NONBLOCK_READ;
     apr_status_t status;
 
     *length = 0;
     while (!request->body_ended && *length == 0) {
-        status = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, (apr_off_t)room);
+        status = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, how, (apr_off_t)room);
+        /* Both are how a filter says that there is nothing yet. */
+        if (!wait && (APR_STATUS_IS_EAGAIN(status) || (status == APR_SUCCESS && APR_BRIGADE_EMPTY(bb))))
+            return SHIM_BODY_MORE;
         /* An empty brigade is how a filter without more data says that the client is gone. */
         if (status == APR_SUCCESS && APR_BRIGADE_EMPTY(bb))
             status = APR_EOF;

@@ -95,7 +95,7 @@ static void drop_body(request_rec *r)
     if (!request->has_body || request->body_ended)
         return;
     while (!r->expecting_100 && part == SHIM_BODY_MORE)
-        part = wsgid_read_body(r, buffer, sizeof(buffer), &length, &status);
+        part = wsgid_read_body(r, 1, buffer, sizeof(buffer), &length, &status);
     if (part != SHIM_BODY_LAST)
         r->connection->keepalive = AP_CONN_CLOSE;
 }

@@ -96,7 +96,8 @@ typedef struct {
  * Functions that send return 0 when the client can no longer be reached.
  */
 typedef struct {
-    shim_body (*read_body)(void *r, char *buffer, size_t room, size_t *length, int *status);
+    /* Without `wait` only what has come: nothing and SHIM_BODY_MORE if nothing has. */
+    shim_body (*read_body)(void *r, int wait, char *buffer, size_t room, size_t *length, int *status);
 
     /* The head of the response; `reason` may be empty. Then headers, then bytes. */
     void (*set_status)(void *r, int status, shim_text reason);

@@ -215,7 +215,7 @@ int wsgid_trusts_peer(const request_rec *r, const wsgid_settings *settings);
 int wsgid_trusts(void *r, const char *address);
 
 /* body.c */
-shim_body wsgid_read_body(void *r, char *buffer, size_t room, size_t *length, int *status);
+shim_body wsgid_read_body(void *r, int wait, char *buffer, size_t room, size_t *length, int *status);
 
 /* reply.c */
 extern const shim_door wsgid_door;

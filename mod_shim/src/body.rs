@@ -93,6 +93,11 @@ impl Body {
         }
     }
 
+    /// Does what comes next come from the client?
+    pub fn streams(&self) -> bool {
+        self.spool.is_empty() && self.rest == Rest::Open
+    }
+
     /// What travels with the head, and whether that is all.
     pub fn first(&mut self) -> Result<(Bytes, bool), Fault> {
         let first = self.spool.pop(bounds::FIRST_BODY).map_err(Fault::Spool)?;

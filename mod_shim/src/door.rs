@@ -34,6 +34,8 @@ pub trait Door: expand::Request {
     fn trusts(&self, address: &[u8]) -> Option<bool>;
     /// Reads a part of the body, waiting for it. `Expect: 100-continue` is answered by the first call.
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart;
+    /// The same without waiting, once the first part has been read: [`BodyPart::More`] of nothing if nothing has come.
+    fn body_at_hand(&mut self, buffer: &mut [u8]) -> BodyPart;
     /// Begins the response.
     fn set_status(&mut self, status: u16, reason: &[u8]);
     /// Adds a header, keeping what is already there under that name.

@@ -627,6 +627,21 @@ impl expand::Request for HttpdDoor<'_> {
     }
 }
 
+impl HttpdDoor<'_> {
+    fn body(&mut self, wait: i32, buffer: &mut [u8]) -> BodyPart {
+        let (mut length, mut status) = (0, 400);
+        let (start, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+        let result = call!(self.read_body(wait, start, room, &raw mut length, &raw mut status)
+            else c::shim_body::SHIM_BODY_FAILED);
+        match result {
+            c::shim_body::SHIM_BODY_MORE => BodyPart::More(length),
+            c::shim_body::SHIM_BODY_LAST => BodyPart::Last(length),
+            c::shim_body::SHIM_BODY_TORN => BodyPart::Torn(status),
+            _ => BodyPart::Failed(status),
+        }
+    }
+}
+
 impl Door for HttpdDoor<'_> {
     fn trusts(&self, address: &[u8]) -> Option<bool> {
         let address = CString::new(address).ok()?;
@@ -638,15 +653,11 @@ impl Door for HttpdDoor<'_> {
     }
 
     fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
-        let (mut length, mut status) = (0, 400);
-        let result = call!(self.read_body(buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length, &raw mut status)
-            else c::shim_body::SHIM_BODY_FAILED);
-        match result {
-            c::shim_body::SHIM_BODY_MORE => BodyPart::More(length),
-            c::shim_body::SHIM_BODY_LAST => BodyPart::Last(length),
-            c::shim_body::SHIM_BODY_TORN => BodyPart::Torn(status),
-            _ => BodyPart::Failed(status),
-        }
+        self.body(1, buffer)
+    }
+
+    fn body_at_hand(&mut self, buffer: &mut [u8]) -> BodyPart {
+        self.body(0, buffer)
     }
 
     fn set_status(&mut self, status: u16, reason: &[u8]) {

@@ -11,6 +11,7 @@ use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::source::Source;
 use bytes::Bytes;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use wsgid_proto::exchange::{Exchange, Phase};
@@ -90,9 +91,21 @@ pub struct Relay<'a, D: Door + ?Sized> {
     /// Bytes appended since the last pass.
     held: usize,
     body_fault: Option<Fault>,
+    /// Room for a frame's header, then for a part of the body.
     buffer: Vec<u8>,
+    /// What is there of the body, before the worker has asked for it.
+    ahead: Option<Part>,
+    /// A part has been sent since it was looked for more.
+    handed_over: bool,
     /// When the patience ends.
     end: Option<Instant>,
+}
+
+/// A part of the body that lies in the relay's buffer, and what reading it came to.
+#[derive(Debug, Clone)]
+struct Part {
+    lies: Range<usize>,
+    came_to: BodyPart,
 }
 
 /// A fault, or the end of all trying.
@@ -131,6 +144,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             held: 0,
             body_fault: None,
             buffer: Vec::new(),
+            ahead: None,
+            handed_over: false,
             end: terms.patience.map(|patience| Instant::now() + patience),
         }
     }
@@ -177,6 +192,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let frame = match at_hand {
             Ok(None) => {
                 self.flush()?;
+                self.look_ahead()?;
                 self.await_frame()
             }
             Ok(Some(frame)) => Ok(frame),
@@ -281,21 +297,61 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let wanted = BodyWanted::decode(payload).map_err(|e: DecodeError| self.protocol(e))?;
         self.flush()?;
         let room = (wanted.max as usize).clamp(1, bounds::CHUNK);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(frame::HEADER + room, 0);
-        let (kind, length) = match self.body.read(&mut buffer[frame::HEADER..], self.door)? {
-            BodyPart::More(length) => (Kind::BodyChunk, length.min(room)),
-            BodyPart::Last(length) => (Kind::BodyLast, length.min(room)),
+        let part = match self.ahead.take() {
+            Some(part) => part,
+            None => {
+                self.buffer.resize(frame::HEADER + room, 0);
+                let came_to = self.body.read(&mut self.buffer[frame::HEADER..], self.door)?;
+                self.read(came_to, room)?
+            }
+        };
+        self.hand_over(part, room)
+    }
+
+    /// While the worker is busy with a part, the next is read as far as it has come, so that both work at a time.
+    fn look_ahead(&mut self) -> Result<(), Stop> {
+        if !std::mem::take(&mut self.handed_over) || self.ahead.is_some() || !self.body.streams() {
+            return Ok(());
+        }
+        self.buffer.resize(frame::HEADER + bounds::CHUNK, 0);
+        self.ahead = match self.door.body_at_hand(&mut self.buffer[frame::HEADER..]) {
+            BodyPart::More(0) => None,
+            came_to => Some(self.read(came_to, bounds::CHUNK)?),
+        };
+        Ok(())
+    }
+
+    /// What now lies behind the buffer's room for a header.
+    fn read(&self, came_to: BodyPart, room: usize) -> Result<Part, Stop> {
+        let length = match came_to {
+            BodyPart::More(length) | BodyPart::Last(length) => length.min(room),
             // A filter has answered the client already: whatever the application says would be a second
             // response. It learns of it from the closed connection.
             BodyPart::Failed(answered) if answered < 0 => return Err(Fault::BodyFailed(answered).into()),
+            BodyPart::Torn(_) | BodyPart::Failed(_) => 0,
+        };
+        Ok(Part { lies: frame::HEADER..frame::HEADER + length, came_to })
+    }
+
+    /// Sends a part, or as much of it as was asked for.
+    fn hand_over(&mut self, part: Part, room: usize) -> Result<(), Stop> {
+        let Part { lies, came_to } = part;
+        let end = lies.end.min(lies.start + room);
+        let kind = match came_to {
             BodyPart::Torn(answer) | BodyPart::Failed(answer) => {
                 return self.body_failed(Fault::BodyFailed(answer));
             }
+            BodyPart::Last(_) if end == lies.end => Kind::BodyLast,
+            BodyPart::More(_) | BodyPart::Last(_) => Kind::BodyChunk,
         };
-        buffer[..frame::HEADER].copy_from_slice(&frame::header(kind, length));
-        self.send(kind, &buffer[..frame::HEADER + length])?;
-        self.buffer = buffer;
+        // In front of it is room for a header, be it that of what has been sent before.
+        let begin = lies.start - frame::HEADER;
+        self.buffer[begin..lies.start].copy_from_slice(&frame::header(kind, end - lies.start));
+        self.exchange.step(kind).map_err(|e| self.protocol(e))?;
+        let sent = self.source().send(&self.buffer[begin..end]);
+        sent.map_err(|e| self.channel_fault(e))?;
+        self.ahead = (end < lies.end).then_some(Part { lies: end..lies.end, came_to });
+        self.handed_over = kind == Kind::BodyChunk;
         Ok(())
     }
 
@@ -353,6 +409,8 @@ pub(crate) mod tests {
     pub(crate) struct Notes {
         pub(crate) said: Vec<String>,
         pub(crate) body: Vec<BodyPart>,
+        /// What has come when it is looked for, after the first part.
+        pub(crate) at_hand: Vec<(&'static [u8], BodyPart)>,
         pub(crate) gone: bool,
         pub(crate) diverts: bool,
     }
@@ -382,6 +440,15 @@ pub(crate) mod tests {
         fn read_body(&mut self, buffer: &mut [u8]) -> BodyPart {
             self.said.push(format!("read at most {}", buffer.len()));
             self.body.remove(0)
+        }
+        fn body_at_hand(&mut self, buffer: &mut [u8]) -> BodyPart {
+            if self.at_hand.is_empty() {
+                return BodyPart::More(0);
+            }
+            self.said.push("read ahead".into());
+            let (bytes, part) = self.at_hand.remove(0);
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            part
         }
         fn client_timeout(&mut self, _seconds: u32) {}
         fn set_status(&mut self, status: u16, reason: &[u8]) {
@@ -486,6 +553,66 @@ pub(crate) mod tests {
         let frames = [head(), framed(Kind::Chunk, b"early"), wanted.clone(), wanted, framed(Kind::End, b"")];
         assert!(matches!(run(&frames, &mut door), Ok(Outcome::Whole)));
         assert_eq!(door.said, ["200 OK", "A: b", "+early", "pass", "read at most 10", "read at most 10"]);
+    }
+
+    /// A worker that asks for these parts, one after the other, and is given them.
+    fn given(door: &mut Notes, wanted: &[u32]) -> Vec<u8> {
+        let (ours, mut worker) = UnixStream::pair().unwrap();
+        let wanted = wanted.to_vec();
+        let worker = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            for max in wanted {
+                worker.write_all(&BodyWanted { max }.frame()).unwrap();
+                let mut header = [0; frame::HEADER];
+                worker.read_exact(&mut header).unwrap();
+                let (_, length) = frame::parse_header(header).unwrap();
+                all.extend(header);
+                all.resize(all.len() + length, 0);
+                let start = all.len() - length;
+                worker.read_exact(&mut all[start..]).unwrap();
+            }
+            worker.write_all(&[head(), framed(Kind::End, b"")].concat()).unwrap();
+            all
+        });
+        relay(Channel::over(ours, PATIENCE).unwrap(), false, door).unwrap();
+        worker.join().unwrap()
+    }
+
+    #[test]
+    fn what_has_come_of_the_body_is_read_before_it_is_wanted() {
+        let mut door = Notes {
+            body: vec![BodyPart::More(1)],
+            at_hand: vec![(b"abcde", BodyPart::More(5)), (b"f", BodyPart::Last(1))],
+            ..Default::default()
+        };
+        let chunks: [&[u8]; 4] = [b"\0", b"ab", b"cd", b"e"];
+        let mut expected: Vec<u8> = chunks.iter().flat_map(|chunk| framed(Kind::BodyChunk, chunk)).collect();
+        expected.extend(framed(Kind::BodyLast, b"f"));
+        assert_eq!(given(&mut door, &[1, 2, 2, 9, 9]), expected);
+        assert_eq!(door.said, ["read at most 1", "read ahead", "read ahead", "200 OK", "A: b"]);
+    }
+
+    #[test]
+    fn a_body_that_ends_ahead_is_not_ended_before_all_of_it_is_sent() {
+        let at_hand: Vec<(&[u8], BodyPart)> = vec![(b"abc", BodyPart::Last(3))];
+        let mut door = Notes { body: vec![BodyPart::More(1)], at_hand, ..Default::default() };
+        let expected =
+            [framed(Kind::BodyChunk, b"\0"), framed(Kind::BodyChunk, b"ab"), framed(Kind::BodyLast, b"c")];
+        assert_eq!(given(&mut door, &[1, 2, 2]), expected.concat());
+    }
+
+    #[test]
+    fn what_fails_ahead_is_told_when_it_is_wanted() {
+        let at_hand: Vec<(&[u8], BodyPart)> = vec![(b"", BodyPart::Torn(400))];
+        let mut door = Notes { body: vec![BodyPart::More(1)], at_hand, ..Default::default() };
+        let answer = given(&mut door, &[1, 2]);
+        let (_, told) = answer.split_at(framed(Kind::BodyChunk, b"x").len());
+        assert_eq!(told[4], Kind::BodyError as u8);
+        // And if it is not, the application's answer is as good as any.
+        let at_hand: Vec<(&[u8], BodyPart)> = vec![(b"", BodyPart::Torn(400))];
+        let mut door = Notes { body: vec![BodyPart::More(1)], at_hand, ..Default::default() };
+        given(&mut door, &[1]);
+        assert_eq!(door.said.last().unwrap(), "A: b");
     }
 
     #[test]
