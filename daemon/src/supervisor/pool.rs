@@ -369,6 +369,7 @@ impl Pool {
                     tracing::info!(%group, pid, "worker is replaced: it {}", reason.words());
                 }
                 Action::Kill { serial } => self.order(serial, Order::Kill),
+                Action::DropTemplate => self.drop_template(),
                 Action::Clear { slot } => self.board.clear(slot),
                 Action::Say(state) => self.say(state),
                 Action::Warn(text) => tracing::warn!(group = %self.group.title(), "{text}"),

@@ -81,6 +81,8 @@ pub enum Action {
     Replace { serial: u32, reason: Reason },
     /// End it at once.
     Kill { serial: u32 },
+    /// Whoever comes next is forked off another template, if off any.
+    DropTemplate,
     /// Its slot is free.
     Clear { slot: u32 },
     /// The board says how the pool is.

@@ -39,7 +39,7 @@ impl Pool {
         Ok(true)
     }
 
-    /// For a daemon that makes room for its next version, which starts templates of its own.
+    /// For a next template, of this daemon's or of the next version of it.
     pub fn drop_template(&mut self) {
         self.template = None;
     }

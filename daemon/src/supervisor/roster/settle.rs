@@ -206,6 +206,8 @@ impl Roster {
             actions.push(Action::Kill { serial });
         }
         if late {
+            // Known to the task that has it a moment later, in which the next is ordered.
+            actions.push(Action::DropTemplate);
             self.failed(format!("workers are not ready after {} seconds", startup.as_secs()), now);
         }
     }
