@@ -110,11 +110,12 @@ impl Fate {
 /// More of a body than goes along with a head.
 const BODY: usize = 1 << 20;
 
-/// The scripted worker meets its fate in that state, with a request of which this is due. Then there is a real
-/// worker in its place, and nothing is left of it.
-fn worker(state: &str, fate: Fate, wanted: Due) {
+/// The scripted worker, or template, meets its fate in that state, with a request of which this is due. Then there is
+/// a real worker, and nothing is left of the scripted one.
+fn worker(options: &str, state: &str, fate: Fate, wanted: Due) {
     let home = Home::of(env!("CARGO_BIN_EXE_peer"), state, fate.signal());
-    let options = format!("python-home=@HOME@ {} graceful-timeout=1 shutdown-timeout=1", fate.timeouts());
+    let timeouts = fate.timeouts();
+    let options = format!("python-home=@HOME@ {timeouts} graceful-timeout=1 shutdown-timeout=1 {options}");
     let stack = plan(&options).with("HOME", home.path()).run();
     let (seen, scripted) = std::thread::scope(|scope| {
         let asked = scope.spawn(|| due(&stack, if state.starts_with("body") { BODY } else { 0 }));
@@ -145,10 +146,10 @@ fn claimed(stack: &Stack) -> u32 {
 }
 
 /// Every fate in that state, side by side: each is mostly spent waiting for a time-out.
-fn worker_in(state: &str, dues: [(Fate, Due); 3]) {
+fn each_fate<const N: usize>(options: &str, state: &str, dues: [(Fate, Due); N]) {
     std::thread::scope(|scope| {
         for (fate, due) in dues {
-            scope.spawn(move || worker(state, fate, due));
+            scope.spawn(move || worker(options, state, fate, due));
         }
     });
 }
@@ -157,9 +158,9 @@ fn worker_in(state: &str, dues: [(Fate, Due); 3]) {
 macro_rules! workers {
     ($($(#[$doc:meta])* $state:ident: $killed:expr, $stopped:expr, $unnoticed:expr;)*) => {
         mod worker {
-            use super::{Due::*, Fate::*, worker_in};
+            use super::{Due::*, Fate::*, each_fate};
             $($(#[$doc])* #[test] fn $state() {
-                worker_in(stringify!($state), [(Killed, $killed), (Stopped, $stopped), (Unnoticed, $unnoticed)]);
+                each_fate("", stringify!($state), [(Killed, $killed), (Stopped, $stopped), (Unnoticed, $unnoticed)]);
             })*
         }
     };
@@ -191,6 +192,30 @@ workers! {
     idle: Answer, Answer, Answer;
     /// Asked to end, and does not.
     retiring: Answer, Answer, Answer;
+}
+
+/// No state of a template's is anything to a request but that it waits for the next. A copy is killed only where its
+/// template does not fork for somebody else, which the scripted one can't.
+macro_rules! templates {
+    ($($(#[$doc:meta])* $state:ident: $($fate:ident)+;)*) => {
+        mod template {
+            use super::{Due::Next, Fate::*, each_fate};
+            $($(#[$doc])* #[test] fn $state() {
+                each_fate("preload=on", stringify!($state), [$(($fate, Next)),+]);
+            })*
+        }
+    };
+}
+
+templates! {
+    importing: Killed Stopped;
+    imported: Killed Stopped;
+    /// It has what it needs for a copy, and there is none.
+    ordered: Killed Stopped;
+    /// The copy has told which process it is.
+    born: Stopped;
+    /// The copy is taken for a worker, and has not said `Ready`.
+    welcomed: Stopped;
 }
 
 /// Requests that the application holds, one on each thread.
@@ -255,28 +280,44 @@ fn start(errand: &Errand) -> HttpdChild {
     HttpdChild::start(env!("CARGO_BIN_EXE_peer"), errand)
 }
 
-/// A scripted child of httpd's stands in that state, is killed, or stopped and then killed. Real ones have their
-/// requests served meanwhile, by a worker that is none the worse for it.
+/// What happens while a child of httpd's stands in a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    ChildKilled,
+    /// And killed in the end.
+    ChildStopped,
+    /// And the next takes the worker over; the child is killed in the end.
+    DaemonKilled,
+}
+
+/// A scripted child of httpd's stands in that state while it or the daemon has its fate. Real ones have their requests
+/// served meanwhile, by a worker that is none the worse for it.
 #[track_caller]
 fn child(state: &str) {
-    let (stack, board) = ready("socket-timeout=5");
+    let (mut stack, board) = ready("socket-timeout=5");
     let (workers, errand) = (stack.daemon().ready_workers("site"), errand(&stack, state));
-    for stopped in [false, true] {
+    for meanwhile in [Meanwhile::ChildKilled, Meanwhile::ChildStopped, Meanwhile::DaemonKilled] {
         let held = (state == "queued").then(|| Held::of_every_thread(&stack));
         until("its threads are busy", || held.is_none() || board.active() == THREADS);
         let peer = start(&errand);
         assert!(board.has_row_of(peer.pid()), "{state}");
         let (dead, mut peer) = (peer.pid(), Some(peer));
-        match stopped {
-            true => peer.iter().for_each(HttpdChild::stop),
-            false => drop(peer.take()),
+        match meanwhile {
+            Meanwhile::ChildKilled => drop(peer.take()),
+            Meanwhile::ChildStopped => peer.iter().for_each(HttpdChild::stop),
+            Meanwhile::DaemonKilled => {
+                stack.kill_daemon();
+                stack.start_daemon();
+                until("the worker is taken over", || stack.daemon().ready_workers("site") == workers);
+            }
         }
         // Where it was the first in the queue, it is woken in vain.
         let behind = ask(&stack, &Request::get("/"));
-        until("that waits, too", || held.is_none() || board.waiting() == if stopped { 2 } else { 1 });
+        let waiting = if meanwhile == Meanwhile::ChildKilled { 1 } else { 2 };
+        until("that waits, too", || held.is_none() || board.waiting() == waiting);
         held.into_iter().for_each(|held| held.finish(&stack));
-        assert_eq!(Due::of(behind), Due::Next, "{state}");
-        assert_eq!(due(&stack, BODY), Due::Next, "{state}");
+        assert_eq!(Due::of(behind), Due::Next, "{state} {meanwhile:?}");
+        assert_eq!(due(&stack, BODY), Due::Next, "{state} {meanwhile:?}");
         drop(peer);
         every_thread_serves(&stack, &board, dead);
     }

@@ -2,6 +2,7 @@
 
 use mod_wsgid::channel::Channel;
 use nix::sys::signal::{Signal, kill};
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use wsgid_tests::peer::Errand;
@@ -21,6 +22,19 @@ impl Part {
     /// To the end of this errand.
     pub fn of(errand: &Errand) -> Self {
         Self { state: errand.state.clone(), fate: None, mark: errand.mark.clone() }
+    }
+
+    /// From such arguments as [`Part::arguments`] makes.
+    pub fn given(arguments: &[OsString]) -> Option<Self> {
+        let [state, fate, mark] = arguments else { return None };
+        let fate = fate.to_str()?.parse().ok()?;
+        Some(Self { state: state.to_str()?.into(), fate: Some(fate), mark: mark.into() })
+    }
+
+    /// For another process to play it.
+    pub fn arguments(&self) -> [OsString; 3] {
+        let fate = self.fate.map_or("", Signal::as_str);
+        [self.state.clone().into(), fate.into(), self.mark.clone().into()]
     }
 
     /// Is this the state that it goes to?

@@ -1,8 +1,8 @@
-//! The interpreter of a `python-home`: the first start of a worker takes the part that lies in the home, if one
-//! does; all others are the system's Python.
+//! The interpreter of a `python-home`: the first start of a worker or a template takes the part that lies in the home,
+//! if one does; all others are the system's Python.
 
 use crate::part::Part;
-use crate::worker;
+use crate::{template, worker};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::fs;
@@ -17,6 +17,7 @@ pub fn interpret(arguments: &[OsString]) {
     let home = Path::new(&arguments[0]).parent().and_then(Path::parent).expect("HOME/bin/python3");
     let part = arguments.iter().any(|argument| argument == BOOTSTRAP).then(|| take(home)).flatten();
     match part {
+        Some(part) if template::STATES.contains(&part.state.as_str()) => template::play(&part),
         Some(part) => worker::play(&part),
         None => panic!("{}", Command::new("/usr/bin/python3").args(&arguments[1..]).exec()),
     }
