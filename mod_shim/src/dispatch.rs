@@ -216,7 +216,11 @@ impl Quest<'_> {
     }
 
     fn standing(&self) -> Standing {
-        if self.wait.as_ref().is_some_and(|wait| wait.woken) { Standing::Waiter } else { Standing::Newcomer }
+        match &self.wait {
+            None => Standing::Newcomer,
+            Some(wait) if wait.woken => Standing::Waiter,
+            Some(wait) => wait.waiting.standing(),
+        }
     }
 
     /// Waits for a thread of a busy pool, if the queue has room. Whoever is in it stays in it.

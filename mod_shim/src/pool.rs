@@ -241,6 +241,11 @@ impl Waiting {
         self.queued.as_ref().map_or(PATIENT, Queued::set)
     }
 
+    /// How it looks for a thread that it was not woken for.
+    pub fn standing(&self) -> Standing {
+        self.queued.as_ref().map_or(Standing::Newcomer, Queued::standing)
+    }
+
     /// It has waited for too long: newcomers leave a thread for it from now on.
     pub fn hunger(&mut self) {
         if let Some(queued) = &mut self.queued {

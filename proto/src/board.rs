@@ -89,6 +89,8 @@ pub enum Standing {
     /// It has just come. It may overtake those who are being woken, which keeps threads busy, but
     /// leaves a thread for each that is hungry.
     Newcomer,
+    /// It is one of the hungry, and nobody has woken it: it leaves a thread for each of the others.
+    Hungry,
     /// It was woken for a thread, and takes what there is.
     Waiter,
 }
@@ -275,7 +277,11 @@ impl<'a, W: Word> Board<'a, W> {
     /// The thread to try for, if there is one for somebody of this standing.
     fn choice(&self, survey: &Survey, standing: Standing) -> Option<(Claim, SlotWord)> {
         let best = survey.best.filter(|best| best.word.claimed < best.capacity)?;
-        let spoken_for = if standing == Standing::Newcomer { self.hungry() } else { 0 };
+        let spoken_for = match standing {
+            Standing::Newcomer => self.hungry(),
+            Standing::Hungry => self.hungry().saturating_sub(1),
+            Standing::Waiter => 0,
+        };
         (survey.free > spoken_for).then_some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
     }
 

@@ -68,8 +68,8 @@ class Scene:
             reply = self.begin(ask, connection).reply()
             self.compare(expect, reply, ask.method)
             connection.nudge()
-            self.found += traces.mismatches(expect, connection.nudge, connection.wire.close)
-            if connection.wire.closed or reply.ended or self.setting.protocol == HTTP_1_0 or reply.header("Connection") == "close":
+            self.found += traces.mismatches(expect, connection.nudge)
+            if reply.ended or self.setting.protocol == HTTP_1_0 or reply.header("Connection") == "close":
                 connection = None
 
     def close(self):

@@ -34,13 +34,12 @@ class Traces:
         """What the error log has got since."""
         return since(self.setting.error_log, self.log_start)
 
-    def mismatches(self, expect, nudge=None, hang_up=None):
-        """What is missing, after looking for a while; httpd may need a nudge to write its access log, or, once in a
-        long while, the end of the connection."""
+    def mismatches(self, expect, nudge=None):
+        """What is missing, after looking for a while; httpd may need a nudge to write its access log."""
         found = [self.line(line) for line in expect.log]
         found += [self.mark(name, content) for name, content in expect.marks.items()]
         if expect.note is not None:
-            found.append(self.note(expect.note, nudge, hang_up))
+            found.append(self.note(expect.note, nudge))
         return [mismatch for mismatch in found if mismatch]
 
     def line(self, wanted):
@@ -54,12 +53,9 @@ class Traces:
             return None
         return Mismatch("log", f"a line with {need}", repr(self.log()[-1500:]))
 
-    def note(self, wanted, nudge=None, hang_up=None):
+    def note(self, wanted, nudge=None):
         """The note wsgi-error."""
         line = eventually(self.setting.trace_patience, self.trace, nudge)
-        if not line and hang_up:
-            hang_up()
-            line = eventually(self.setting.trace_patience, self.trace)
         got = line.split(" ")[2] if line else "no line in the access log"
         return None if got == (wanted or "-") else Mismatch("note", wanted or "-", got)
 

@@ -377,6 +377,24 @@ fn a_hungry_request_is_not_overtaken_and_its_death_starves_nobody() {
     assert!(scene.deliver(&runtime).is_ok());
 }
 
+/// The worker is ready in the moment between a look at the board and the sleep: nobody is there to be woken.
+#[test]
+fn a_hungry_request_that_nobody_has_woken_takes_the_thread_that_is_kept_for_it() {
+    let mut scene = Scene::new();
+    (scene.group.connect_timeout, scene.group.queue_timeout) = (60, 1);
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let _reports = worker(scene.directory.path(), POOL, 1);
+    let (runtime, board) = (scene.runtime(), scene.shared.board());
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| scene.deliver(&runtime));
+        while board.queued().1 == 0 {
+            thread::yield_now();
+        }
+        board.place(0, 1, SlotState::Ready, 1, 1);
+        waiting.join().unwrap().unwrap();
+    });
+}
+
 #[test]
 fn a_claim_is_given_back_by_whatever_ends_its_request() {
     let scene = Scene::new();

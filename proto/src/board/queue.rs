@@ -9,7 +9,7 @@
 //! before all others. So a queue that lasts is served first come, first served.
 
 use super::ledger::{Row, RowWord};
-use super::{Board, FREED, HUNGRY, Word};
+use super::{Board, FREED, HUNGRY, Standing, Word};
 
 /// One that waits, until it [leaves](Board::leave).
 #[derive(Debug)]
@@ -30,6 +30,11 @@ impl Queued {
     /// Among whom it sleeps.
     pub fn set(&self) -> u32 {
         if self.hungry { STARVED } else { PATIENT }
+    }
+
+    /// How it looks for a thread that it was not woken for.
+    pub fn standing(&self) -> Standing {
+        if self.hungry { Standing::Hungry } else { Standing::Newcomer }
     }
 }
 

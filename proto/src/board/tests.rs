@@ -258,6 +258,25 @@ fn newcomers_leave_a_thread_for_each_that_is_hungry() {
     claimed(board.claim(row, Standing::Newcomer));
 }
 
+/// Whoever frees a thread may do so before it sleeps, and then does not wake it.
+#[test]
+fn the_hungry_leave_a_thread_for_the_others_and_not_for_themselves() {
+    let memory = memory(1);
+    let board = Board::create(&memory);
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    let row = board.join(10);
+    let mut queued = board.enqueue(row, 9).unwrap();
+    assert_eq!(queued.standing(), Standing::Newcomer);
+    board.hunger(&mut queued);
+    let mut other = board.enqueue(row, 9).unwrap();
+    board.hunger(&mut other);
+    assert_eq!(board.claim(row, queued.standing()), Search::Crowded);
+    board.leave(other);
+    assert_eq!(board.claim(row, Standing::Newcomer), Search::Crowded);
+    claimed(board.claim(row, queued.standing()));
+    board.leave(queued);
+}
+
 #[test]
 fn the_hunger_of_the_dead_keeps_nobody_waiting() {
     let memory = memory(1);

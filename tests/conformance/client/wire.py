@@ -67,11 +67,6 @@ class Wire:
         """Closes."""
         self.socket.close()
 
-    @property
-    def closed(self):
-        """On this side?"""
-        return self.socket.fileno() < 0
-
 
 def tls(plain, alpn):
     """The test's certificate is its own; nobody vouches for it."""
