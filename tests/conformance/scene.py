@@ -48,6 +48,17 @@ class Scene:
         """What another request of this row leaves behind from now on."""
         return Traces(self.setting, token)
 
+    def leaves(self, expect, traces=None):
+        """Notes what a request does not leave behind, by default the row's own."""
+        self.nudge()
+        self.found += (traces or self.traces).mismatches(expect, self.nudge)
+
+    def nudge(self):
+        """Wakes httpd on every connection that is open."""
+        for connection in self.connections:
+            if connection.wire.is_open:
+                connection.nudge()
+
     def mark(self, name):
         """Leaves a marker for the application."""
         self.traces.marker(name).touch(mode=0o666)
@@ -67,8 +78,7 @@ class Scene:
             traces = Traces(self.setting, self.token)
             reply = self.begin(ask, connection).reply()
             self.compare(expect, reply, ask.method)
-            connection.nudge()
-            self.found += traces.mismatches(expect, connection.nudge)
+            self.leaves(expect, traces)
             if reply.ended or self.setting.protocol == HTTP_1_0 or reply.header("Connection") == "close":
                 connection = None
 

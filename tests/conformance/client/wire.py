@@ -67,6 +67,11 @@ class Wire:
         """Closes."""
         self.socket.close()
 
+    @property
+    def is_open(self):
+        """Has it not been closed on this side?"""
+        return self.socket.fileno() >= 0
+
 
 def tls(plain, alpn):
     """The test's certificate is its own; nobody vouches for it."""

@@ -233,7 +233,7 @@ def sent(*, data, expect, method="POST", finish=False):
         if finish:
             connection.wire.finish()
         scene.compare(expect, stream.reply(), method)
-        scene.found += scene.traces.mismatches(expect)
+        scene.leaves(expect)
 
     return play
 
@@ -465,7 +465,7 @@ def continued_before(scene):
     stream.send(b"hello")
     stream.end()
     scene.compare(Expect(200, body=b"hello", interim=(100,)), stream.reply())
-    scene.found += scene.traces.mismatches(Expect(marks={"ran": "yes"}))
+    scene.leaves(Expect(marks={"ran": "yes"}))
 
 
 @row(
@@ -546,7 +546,7 @@ def broken_off(scene):
         HEAD.replace(b"1.1", version) + b"Content-Length: 100000\r\n\r\n" + b"x" * 50_000, "POST", connection
     )
     connection.wire.finish()
-    scene.found += scene.traces.mismatches(
+    scene.leaves(
         Expect(marks={"first": "OSError: mod_wsgi request data read error", "second": "OSError"})
     )
 
@@ -623,4 +623,4 @@ def unreadable(scene):
     connection = scene.connect()
     scene.raw(HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 50_000, "POST", connection)
     connection.wire.finish()
-    scene.found += scene.traces.mismatches(Expect(note="WSGI0126", log=UNREADABLE))
+    scene.leaves(Expect(note="WSGI0126", log=UNREADABLE))

@@ -160,7 +160,7 @@ def refused(expect):
         token = f"{scene.token}.second"
         traces = scene.watch(token)
         scene.compare(expect, scene.begin(get("/quick"), token=token).reply())
-        scene.found += traces.mismatches(expect)
+        scene.leaves(expect, traces)
         scene.mark("go")
         scene.compare(Expect(200, body=b"held"), first.reply())
 
@@ -189,7 +189,7 @@ def silence(scene):
     """The worker says nothing for longer than socket-timeout."""
     expect = failed("silent", status=504, note="WSGI0145")
     scene.compare(expect, scene.begin(get()).reply())
-    scene.found += scene.traces.mismatches(expect)
+    scene.leaves(expect)
     scene.mark("go")
 
 
