@@ -19,6 +19,8 @@ static volatile sig_atomic_t left;
 
 static timer_t timer;
 static int is_running;
+/* Whatever else may have wanted the signal. */
+static struct sigaction before;
 
 static void set_timer(long nanoseconds)
 {
@@ -33,18 +35,12 @@ static void wake(int signal)
         set_timer(0);
 }
 
-static void handle(void (*how)(int))
-{
-    struct sigaction action = { .sa_handler = how, .sa_flags = SA_RESTART };
-    sigaction(WAKE, &action, NULL);
-}
-
 static apr_status_t stop(void *unused)
 {
     if (is_running) {
         is_running = 0;
         timer_delete(timer);
-        handle(SIG_DFL);
+        sigaction(WAKE, &before, NULL);
     }
     return APR_SUCCESS;
 }
@@ -53,6 +49,7 @@ static apr_status_t stop(void *unused)
  * timer the restart takes a second more, as it does without this module. */
 void wsgid_hasten_restart(apr_pool_t *pconf)
 {
+    struct sigaction action = { .sa_handler = wake, .sa_flags = SA_RESTART };
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = WAKE };
     int generation = 0;
 
@@ -60,10 +57,10 @@ void wsgid_hasten_restart(apr_pool_t *pconf)
         return;
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
         return;
+    sigaction(WAKE, &action, &before);
     left = 1000 * 1000 * 1000 / PAUSE;
     is_running = 1;
     apr_pool_cleanup_register(pconf, NULL, stop, apr_pool_cleanup_null);
-    handle(wake);
     set_timer(PAUSE);
 }
 

@@ -93,11 +93,6 @@ impl Body {
         }
     }
 
-    /// Does what comes next come from the client?
-    pub fn streams(&self) -> bool {
-        self.spool.is_empty() && self.rest == Rest::Open
-    }
-
     /// What travels with the head, and whether that is all.
     pub fn first(&mut self) -> Result<(Bytes, bool), Fault> {
         let first = self.spool.pop(bounds::FIRST_BODY).map_err(Fault::Spool)?;
@@ -116,6 +111,13 @@ impl Body {
             Rest::End => BodyPart::Last(0),
             Rest::Torn(status) => BodyPart::Torn(status),
         })
+    }
+
+    /// What the client has sent meanwhile, without waiting: [`BodyPart::More`] of nothing if there is nothing, or if
+    /// [`Body::read`] need not wait.
+    pub fn at_hand<D: Door + ?Sized>(&self, buffer: &mut [u8], door: &mut D) -> BodyPart {
+        let streams = self.spool.is_empty() && self.rest == Rest::Open;
+        if streams { door.body_at_hand(buffer) } else { BodyPart::More(0) }
     }
 }
 

@@ -300,8 +300,9 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let part = match self.ahead.take() {
             Some(part) => part,
             None => {
-                self.buffer.resize(frame::HEADER + room, 0);
-                let came_to = self.body.read(&mut self.buffer[frame::HEADER..], self.door)?;
+                self.make_room(room);
+                let place = &mut self.buffer[frame::HEADER..frame::HEADER + room];
+                let came_to = self.body.read(place, self.door)?;
                 self.read(came_to, room)?
             }
         };
@@ -310,15 +311,23 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
 
     /// While the worker is busy with a part, the next is read as far as it has come, so that both work at a time.
     fn look_ahead(&mut self) -> Result<(), Stop> {
-        if !std::mem::take(&mut self.handed_over) || self.ahead.is_some() || !self.body.streams() {
+        if !std::mem::take(&mut self.handed_over) || self.ahead.is_some() {
             return Ok(());
         }
-        self.buffer.resize(frame::HEADER + bounds::CHUNK, 0);
-        self.ahead = match self.door.body_at_hand(&mut self.buffer[frame::HEADER..]) {
+        self.make_room(bounds::CHUNK);
+        let place = &mut self.buffer[frame::HEADER..frame::HEADER + bounds::CHUNK];
+        self.ahead = match self.body.at_hand(place, self.door) {
             BodyPart::More(0) => None,
             came_to => Some(self.read(came_to, bounds::CHUNK)?),
         };
         Ok(())
+    }
+
+    /// For a header and so much behind it. What is there stays: it need not be zeros again.
+    fn make_room(&mut self, room: usize) {
+        if self.buffer.len() < frame::HEADER + room {
+            self.buffer.resize(frame::HEADER + room, 0);
+        }
     }
 
     /// What now lies behind the buffer's room for a header.
@@ -346,10 +355,10 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         };
         // In front of it is room for a header, be it that of what has been sent before.
         let begin = lies.start - frame::HEADER;
-        self.buffer[begin..lies.start].copy_from_slice(&frame::header(kind, end - lies.start));
-        self.exchange.step(kind).map_err(|e| self.protocol(e))?;
-        let sent = self.source().send(&self.buffer[begin..end]);
-        sent.map_err(|e| self.channel_fault(e))?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer[begin..lies.start].copy_from_slice(&frame::header(kind, end - lies.start));
+        self.send(kind, &buffer[begin..end])?;
+        self.buffer = buffer;
         self.ahead = (end < lies.end).then_some(Part { lies: end..lies.end, came_to });
         self.handed_over = kind == Kind::BodyChunk;
         Ok(())

@@ -206,6 +206,7 @@ fn what_a_directive_can_not_mean_is_refused_at_its_line() {
         ("WSGISwitchInterval 0", "a positive number"),
         ("WSGIPassApacheRequest On", "Python runs outside of httpd"),
         ("WSGIMapHEADToGET perhaps", "Off | On | Auto"),
+        ("WSGICPUScheduling fifo", "batch | inherit"),
         ("WSGIAcceptMutex spinlock", "default, flock, fcntl, sysvsem, posixsem, pthread"),
         ("WSGIAcceptMutex flock fcntl", "must be one of"),
         ("WSGICaseSensitivity perhaps", "On, Off"),

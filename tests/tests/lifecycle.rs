@@ -400,11 +400,15 @@ fn a_service_outlives_its_daemon_and_ends_before_its_successor_begins() {
         assert_eq!((workers(&stack, "site", 1), begun(&stack)), (vec![service], 1));
     }
 
+    // The next daemon is told of the change before the service comes to it.
     stack.kill_daemon();
-    stack.reconfigure("umask=022", "umask=027");
+    kill(Pid::from_raw(service as i32), Signal::SIGSTOP).unwrap();
     stack.start_daemon();
+    stack.reconfigure("umask=022", "umask=027");
+    kill(Pid::from_raw(service as i32), Signal::SIGCONT).unwrap();
     until("its successor has begun", || begun(&stack) == 2);
     let log = stack.log("wsgid");
+    assert!(!log.contains("is not taken over"), "{log}");
     assert!(log.contains(&format!("told to end {service}")), "{log}");
     assert!(!log.contains("Address already in use"), "{log}");
     assert_ne!(workers(&stack, "site", 1), [service]);

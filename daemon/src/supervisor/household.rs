@@ -21,8 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-use wsgid_proto::control::Done;
-use wsgid_proto::control::{Configure, Configured};
+use wsgid_proto::control::{Configure, Configured, Done};
 use wsgid_proto::launch::Reason;
 
 /// What the household knows about the world.

@@ -148,8 +148,9 @@ impl Household {
             None => return Err((newcomer, "its pool is gone".into())),
         }
         if !same {
-            // Whoever comes in its place waits for the pools that are there.
+            // Whoever comes in its place waits for the pools that are there; one that comes later has no place.
             self.close(key, now);
+            self.dismiss(record.pool, now);
         }
         Ok(())
     }
@@ -166,6 +167,7 @@ impl Household {
     /// Nobody is taken over any more: whoever was waited for is told to finish.
     pub(super) fn turn_away_expected(&mut self) {
         self.terms.expected.send_replace(HashSet::new());
+        self.reloads.clear(); // whoever waits for the answer hears that there is none
         for record in std::mem::take(&mut self.expected).records.into_values() {
             if let Ok(process) = Process::adopt(record.pid, record.start) {
                 process.signal(Signal::SIGTERM);
