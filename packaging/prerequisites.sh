@@ -58,6 +58,7 @@ have() {
     mime-types) [ -e /etc/mime.types ] ;;
     openssl) command -v openssl >/dev/null ;;
     faketime) command -v faketime >/dev/null ;;
+    strace) command -v strace >/dev/null ;;
     httpd-modules) have_module mod_ssl && have_module mod_http2 ;;
     *) die "no such need: $1" ;;
     esac
@@ -113,6 +114,7 @@ packages_for() {
     *:openssl) echo openssl ;;
     debian:faketime) echo faketime ;;
     fedora:faketime) echo libfaketime ;;
+    *:strace) echo strace ;;
     debian:httpd-modules) echo apache2-bin ;;
     fedora:httpd-modules) echo mod_ssl mod_http2 ;;
     esac
@@ -122,7 +124,7 @@ needs_of() {
     case $1 in
     build) echo cargo compiler httpd-headers libclang python ;;
     serve) echo httpd python mime-types ;;
-    test) echo httpd httpd-modules python python-venv mime-types binutils openssl faketime rustfmt clippy ;;
+    test) echo httpd httpd-modules python python-venv mime-types binutils openssl faketime strace rustfmt clippy ;;
     fuzz) echo cargo compiler c++-compiler httpd-headers libclang ;; # libFuzzer is C++
     *) die "no such set of needs: $1" ;;
     esac

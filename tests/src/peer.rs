@@ -17,6 +17,9 @@ pub const PART: &str = "part";
 /// The file in a home that says which process is in its state.
 pub const MARK: &str = "mark";
 
+/// It stands still instead.
+const NO_FATE: &str = "-";
+
 /// The program's first argument where it is a child of httpd's.
 const CHILD: &str = "child";
 
@@ -28,8 +31,9 @@ pub const SCRIPTED: &str = "scripted\n";
 pub struct Home(TempDir);
 
 impl Home {
-    /// With `peer` as its interpreter, which goes to `state` and there sends itself `fate`.
-    pub fn of(peer: &str, state: &str, fate: Signal) -> Self {
+    /// With `peer` as its interpreter, which goes to `state` and there sends itself `fate` or, without one, stands
+    /// still until it is to [`Home::go_on`].
+    pub fn of(peer: &str, state: &str, fate: Option<Signal>) -> Self {
         let dir = tempfile::Builder::new().prefix("wsgid-home-").tempdir_in("/tmp").unwrap();
         // A worker of any user takes its part from here and leaves a mark.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
@@ -38,7 +42,7 @@ impl Home {
         let python = dir.path().join("bin/python3");
         fs::copy(peer, &python).unwrap();
         fs::set_permissions(python, Permissions::from_mode(0o755)).unwrap();
-        fs::write(dir.path().join(PART), format!("{state} {fate}")).unwrap();
+        fs::write(dir.path().join(PART), format!("{state} {}", in_words(fate))).unwrap();
         fs::set_permissions(dir.path().join(PART), Permissions::from_mode(0o644)).unwrap();
         Self(dir)
     }
@@ -48,15 +52,40 @@ impl Home {
         self.0.path()
     }
 
+    /// Waits until the worker is in its state.
+    #[track_caller]
+    pub fn until_there(&self) -> i32 {
+        marked(&self.path().join(MARK))
+    }
+
+    /// Has one that stands still there go on.
+    pub fn go_on(&self) {
+        fs::write(go(&self.path().join(MARK)), "").unwrap();
+    }
+
     /// Waits until the worker is in its state, and its fate has met it.
     #[track_caller]
     pub fn until_met(&self) -> i32 {
-        let mark = self.path().join(MARK);
-        let pid = marked(&mark);
+        let pid = self.until_there();
         let stands = |process: Process| process.state() == Some('T');
         until("its fate meets it", || Process::find(pid).is_none_or(stands));
         pid
     }
+}
+
+/// A fate as tests write it down for a peer.
+pub fn in_words(fate: Option<Signal>) -> &'static str {
+    fate.map_or(NO_FATE, Signal::as_str)
+}
+
+/// The fate that is written so.
+pub fn fate_of(words: &str) -> Option<Signal> {
+    (words != NO_FATE).then(|| words.parse().expect("a signal"))
+}
+
+/// The file that has a peer with this mark go on.
+pub fn go(mark: &Path) -> PathBuf {
+    mark.with_extension("go")
 }
 
 /// The number of the process that leaves this mark.

@@ -1,6 +1,6 @@
 //! Each end of the protocol in turn is scripted, and killed or stopped in every state that it can be in, while the
-//! other end and the daemon are real: whoever asks has an answer in time, a response that is not whole is never made
-//! to look so, and everything is as before soon after.
+//! other end and the daemon are real; or the daemon is, while it goes on. Whoever asks has an answer in time, a
+//! response that is not whole is never made to look so, and everything is as before soon after.
 
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ enum Due {
 }
 
 impl Due {
-    fn of(mut connection: Connection) -> Self {
+    fn of(connection: &mut Connection) -> Self {
         match connection.reply() {
             Ok(reply) if reply.whole && reply.status == 200 && reply.text() == REAL => Due::Next,
             Ok(reply) if reply.whole && reply.status == 200 && reply.text() == SCRIPTED => Due::Answer,
@@ -71,7 +71,7 @@ impl Due {
 #[track_caller]
 fn due(stack: &Stack, body: usize) -> Due {
     let begun = Instant::now();
-    let due = Due::of(ask(stack, &Request::post("/", vec![b'x'; body])));
+    let due = Due::of(&mut ask(stack, &Request::post("/", vec![b'x'; body])));
     assert!(begun.elapsed() < IN_TIME, "{due:?} after {:?}", begun.elapsed());
     due
 }
@@ -113,12 +113,12 @@ const BODY: usize = 1 << 20;
 /// The scripted worker, or template, meets its fate in that state, with a request of which this is due. Then there is
 /// a real worker, and nothing is left of the scripted one.
 fn worker(options: &str, state: &str, fate: Fate, wanted: Due) {
-    let home = Home::of(env!("CARGO_BIN_EXE_peer"), state, fate.signal());
+    let home = Home::of(env!("CARGO_BIN_EXE_peer"), state, Some(fate.signal()));
     let timeouts = fate.timeouts();
     let options = format!("python-home=@HOME@ {timeouts} graceful-timeout=1 shutdown-timeout=1 {options}");
     let stack = plan(&options).with("HOME", home.path()).run();
     let (seen, scripted) = std::thread::scope(|scope| {
-        let asked = scope.spawn(|| due(&stack, if state.starts_with("body") { BODY } else { 0 }));
+        let asked = scope.spawn(|| due(&stack, body_for(state)));
         if state.starts_with("retiring") {
             until("it is busy, or idle again", || asked.is_finished() || claimed(&stack) == 1);
             stack.wsgictl(&["reload", "site"]);
@@ -132,13 +132,88 @@ fn worker(options: &str, state: &str, fate: Fate, wanted: Due) {
         Process::find(scripted).inspect(|process| process.signal(Signal::SIGKILL));
     }
     assert_eq!(due(&stack, BODY), Due::Next, "{state} {fate:?}");
+    it_is_replaced(&stack, scripted);
+}
+
+/// A real worker is in the place of the scripted one, of which nothing is left.
+#[track_caller]
+fn it_is_replaced(stack: &Stack, scripted: i32) {
     until("another worker is in its place, and it is gone", || {
         let ready = stack.daemon().ready_workers("site");
         ready.len() == 1 && ready[0] != scripted as u32 && Process::find(scripted).is_none()
     });
-    let board = PoolBoard::of(&stack, "site");
+    let board = PoolBoard::of(stack, "site");
     until("nothing is claimed", || (board.claimed(), board.waiting(), board.in_hand()) == (0, 0, 0));
-    assert_eq!(due(&stack, BODY), Due::Next, "{state} {fate:?}");
+    assert_eq!(due(stack, BODY), Due::Next);
+}
+
+/// The body of the request that leads a worker to that state.
+fn body_for(state: &str) -> usize {
+    if state.starts_with("body") { BODY } else { 0 }
+}
+
+/// What is the matter with a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// SIGKILL; later there is another.
+    Killed,
+    /// SIGSTOP, and SIGCONT later.
+    Stopped,
+}
+
+impl Absence {
+    fn begin(self, stack: &mut Stack) {
+        match self {
+            Absence::Killed => stack.kill_daemon(),
+            Absence::Stopped => stack.daemon().signal(Signal::SIGSTOP),
+        }
+    }
+
+    fn end(self, stack: &mut Stack) {
+        match self {
+            Absence::Killed => stack.start_daemon(),
+            Absence::Stopped => stack.daemon().signal(Signal::SIGCONT),
+        }
+    }
+}
+
+/// From that state on the scripted worker, or template, has no daemon. Its request is due all the same, and before
+/// there is one again if it `needs_none`.
+fn without_daemon(options: &str, state: &str, absence: Absence, needs_none: bool, wanted: Due) {
+    let home = Home::of(env!("CARGO_BIN_EXE_peer"), state, None);
+    let timeouts = Fate::Unnoticed.timeouts();
+    let options = format!("python-home=@HOME@ {timeouts} graceful-timeout=1 shutdown-timeout=1 {options}");
+    let mut stack = plan(&options).with("HOME", home.path()).run();
+    let (mut connection, body) = (stack.connect(), body_for(state));
+    let asked = std::thread::spawn(move || {
+        connection.send(Request::post("/", vec![b'x'; body]).bytes());
+        Due::of(&mut connection)
+    });
+    let has_it = || asked.is_finished() || claimed(&stack) == 1;
+    if state.starts_with("retiring") {
+        until("it is busy, or idle again", has_it);
+        stack.wsgictl(&["reload", "site"]);
+    }
+    let scripted = home.until_there();
+    until("it has its request", || !needs_none || has_it());
+    let begun = Instant::now();
+    absence.begin(&mut stack);
+    home.go_on();
+    until("its request is done", || !needs_none || asked.is_finished());
+    absence.end(&mut stack);
+    assert_eq!(asked.join().unwrap(), wanted, "{state} {absence:?}");
+    assert_eq!(due(&stack, BODY), Due::Next, "{state} {absence:?}");
+    assert!(begun.elapsed() < IN_TIME, "{state} {absence:?} {:?}", begun.elapsed());
+    it_is_replaced(&stack, scripted);
+}
+
+/// Both absences, side by side, with what is due in each.
+fn each_absence(options: &str, state: &str, needs_none: bool, dues: [(Absence, Due); 2]) {
+    std::thread::scope(|scope| {
+        for (absence, due) in dues {
+            scope.spawn(move || without_daemon(options, state, absence, needs_none, due));
+        }
+    });
 }
 
 fn claimed(stack: &Stack) -> u32 {
@@ -161,6 +236,17 @@ macro_rules! workers {
             use super::{Due::*, Fate::*, each_fate};
             $($(#[$doc])* #[test] fn $state() {
                 each_fate("", stringify!($state), [(Killed, $killed), (Stopped, $stopped), (Unnoticed, $unnoticed)]);
+            })*
+        }
+
+        /// It serves without, as soon as the daemon has heard that it is ready.
+        mod worker_without_daemon {
+            use super::{Absence::*, Due::*, each_absence};
+            $(#[test] fn $state() {
+                let state = stringify!($state);
+                let is_known = state != "started";
+                let killed = if is_known { Answer } else { Next };
+                each_absence("", state, is_known, [(Killed, killed), (Stopped, Answer)]);
             })*
         }
     };
@@ -204,6 +290,14 @@ macro_rules! templates {
                 each_fate("preload=on", stringify!($state), [$(($fate, Next)),+]);
             })*
         }
+
+        /// It ends with its daemon.
+        mod template_without_daemon {
+            use super::{Absence::*, Due::Next, each_absence};
+            $(#[test] fn $state() {
+                each_absence("preload=on", stringify!($state), false, [(Killed, Next), (Stopped, Next)]);
+            })*
+        }
     };
 }
 
@@ -236,7 +330,7 @@ impl Held {
     #[track_caller]
     fn finish(self, stack: &Stack) {
         stack.place.write("go", "");
-        assert!(self.connections.into_iter().all(|held| Due::of(held) == Due::Next));
+        assert!(self.connections.into_iter().all(|mut held| Due::of(&mut held) == Due::Next));
     }
 }
 
@@ -247,11 +341,11 @@ fn every_thread_serves(stack: &Stack, board: &PoolBoard, dead: u32) {
     let begun = Instant::now();
     let held = Held::of_every_thread(stack);
     until("all threads are busy", || board.active() == THREADS);
-    let one_more = ask(stack, &Request::get("/"));
+    let mut one_more = ask(stack, &Request::get("/"));
     let counts = || (board.has_row_of(dead), board.claimed(), board.waiting(), board.in_hand());
     until("that one alone waits", || counts() == (false, THREADS, 1, 0));
     held.finish(stack);
-    assert_eq!(Due::of(one_more), Due::Next);
+    assert_eq!(Due::of(&mut one_more), Due::Next);
     until("nothing is claimed", || counts() == (false, 0, 0, 0));
     assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
 }
@@ -288,15 +382,22 @@ enum Meanwhile {
     ChildStopped,
     /// And the next takes the worker over; the child is killed in the end.
     DaemonKilled,
+    /// And continued in the end, with the child killed before.
+    DaemonStopped,
 }
 
-/// A scripted child of httpd's stands in that state while it or the daemon has its fate. Real ones have their requests
+/// A scripted child of httpd's stands in that state while it or the daemon has its fate. A real one has its requests
 /// served meanwhile, by a worker that is none the worse for it.
 #[track_caller]
 fn child(state: &str) {
     let (mut stack, board) = ready("socket-timeout=5");
     let (workers, errand) = (stack.daemon().ready_workers("site"), errand(&stack, state));
-    for meanwhile in [Meanwhile::ChildKilled, Meanwhile::ChildStopped, Meanwhile::DaemonKilled] {
+    for meanwhile in
+        [Meanwhile::ChildKilled, Meanwhile::ChildStopped, Meanwhile::DaemonKilled, Meanwhile::DaemonStopped]
+    {
+        // To a child that knows the way: others would have to ask the daemon.
+        let mut kept = ask(&stack, &Request::get("/"));
+        assert_eq!(Due::of(&mut kept), Due::Next);
         let held = (state == "queued").then(|| Held::of_every_thread(&stack));
         until("its threads are busy", || held.is_none() || board.active() == THREADS);
         let peer = start(&errand);
@@ -310,15 +411,18 @@ fn child(state: &str) {
                 stack.start_daemon();
                 until("the worker is taken over", || stack.daemon().ready_workers("site") == workers);
             }
+            Meanwhile::DaemonStopped => stack.daemon().signal(Signal::SIGSTOP),
         }
         // Where it was the first in the queue, it is woken in vain.
-        let behind = ask(&stack, &Request::get("/"));
+        kept.send(Request::get("/").bytes());
         let waiting = if meanwhile == Meanwhile::ChildKilled { 1 } else { 2 };
         until("that waits, too", || held.is_none() || board.waiting() == waiting);
         held.into_iter().for_each(|held| held.finish(&stack));
-        assert_eq!(Due::of(behind), Due::Next, "{state} {meanwhile:?}");
-        assert_eq!(due(&stack, BODY), Due::Next, "{state} {meanwhile:?}");
+        assert_eq!(Due::of(&mut kept), Due::Next, "{state} {meanwhile:?}");
+        kept.send(Request::post("/", vec![b'x'; BODY]).bytes());
+        assert_eq!(Due::of(&mut kept), Due::Next, "{state} {meanwhile:?}");
         drop(peer);
+        stack.daemon().signal(Signal::SIGCONT); // which is nothing to one that runs
         every_thread_serves(&stack, &board, dead);
     }
     assert_eq!(stack.daemon().ready_workers("site"), workers, "{state}");

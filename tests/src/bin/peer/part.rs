@@ -5,14 +5,15 @@ use nix::sys::signal::{Signal, kill};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use wsgid_tests::peer::Errand;
+use std::time::Duration;
+use wsgid_tests::peer::{Errand, fate_of, go, in_words};
 
 /// The part.
 #[derive(Debug)]
 pub struct Part {
     /// By its name in the script.
     pub state: String,
-    /// What it sends itself there; without one it stands still and waits for what comes.
+    /// What it sends itself there; without one it stands still until it is told to go on, see [`go`].
     pub fate: Option<Signal>,
     /// A file that is there, with its number, once it is in the state.
     pub mark: PathBuf,
@@ -27,19 +28,22 @@ impl Part {
     /// From such arguments as [`Part::arguments`] makes.
     pub fn given(arguments: &[OsString]) -> Option<Self> {
         let [state, fate, mark] = arguments else { return None };
-        let fate = fate.to_str()?.parse().ok()?;
-        Some(Self { state: state.to_str()?.into(), fate: Some(fate), mark: mark.into() })
+        Some(Self { state: state.to_str()?.into(), fate: fate_of(fate.to_str()?), mark: mark.into() })
     }
 
     /// For another process to play it.
     pub fn arguments(&self) -> [OsString; 3] {
-        let fate = self.fate.map_or("", Signal::as_str);
-        [self.state.clone().into(), fate.into(), self.mark.clone().into()]
+        [self.state.clone().into(), in_words(self.fate).into(), self.mark.clone().into()]
     }
 
     /// Is this the state that it goes to?
     pub fn ends(&self, state: &str) -> bool {
         self.state == state
+    }
+
+    /// Does it go on after that state?
+    pub fn goes_on(&self) -> bool {
+        self.fate.is_none()
     }
 
     /// It is in this state now, be it the one or not.
@@ -50,9 +54,11 @@ impl Part {
         self.leave_mark();
         match self.fate {
             Some(signal) => kill(nix::unistd::getpid(), signal).unwrap(),
-            None => loop {
-                std::thread::park();
-            },
+            None => {
+                while !go(&self.mark).exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
         }
     }
 

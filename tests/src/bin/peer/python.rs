@@ -3,14 +3,13 @@
 
 use crate::part::Part;
 use crate::{template, worker};
-use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use wsgid_proto::launch::BOOTSTRAP;
-use wsgid_tests::peer::{MARK, PART};
+use wsgid_tests::peer::{MARK, PART, fate_of};
 
 /// With the arguments of an interpreter.
 pub fn interpret(arguments: &[OsString]) {
@@ -28,7 +27,6 @@ fn take(home: &Path) -> Option<Part> {
     let taken = home.join("taken");
     fs::rename(home.join(PART), &taken).ok()?;
     let text = fs::read_to_string(&taken).unwrap();
-    let (state, fate) = text.split_once(' ').expect("STATE SIGNAL");
-    let fate: Signal = fate.parse().expect("a signal");
-    Some(Part { state: state.into(), fate: Some(fate), mark: home.join(MARK) })
+    let (state, fate) = text.split_once(' ').expect("STATE FATE");
+    Some(Part { state: state.into(), fate: fate_of(fate), mark: home.join(MARK) })
 }

@@ -53,6 +53,9 @@ pub fn play(part: &Part) {
         wake_one(outfit.board());
     }
     part.at("idle");
+    if part.goes_on() && !part.ends("retiring") {
+        return; // it has no other request in it
+    }
     outfit.until_retired();
     part.at("retiring");
 }
