@@ -4,7 +4,7 @@
 use crate::cli::RunArguments;
 use crate::configuration::{Privilege, SystemAccounts, identity, pending, state};
 use crate::installation::{Installation, Missing};
-use crate::sockets::directory::Unusable;
+use crate::sockets::directory::{Listening, Unusable};
 use crate::sockets::reception::{self, Doorkeeper};
 use crate::sockets::{RuntimeDirectory, attach, broker, control};
 use crate::supervisor::household::Terms;
@@ -112,26 +112,43 @@ async fn daemon(
     let signals = Signals::new()?;
     let control_socket = directory.listen(control::SOCKET, control::MODE)?;
     let broker_socket = directory.listen(broker::SOCKET, broker::MODE)?;
-    let attach_socket = directory.listen(attach::SOCKET, attach::MODE)?;
+    let mut attach_sockets = vec![directory.listen(attach::SOCKET, attach::MODE)?];
+    attach_sockets.extend(beyond_roots(directory, own_uid));
     household.expect(directory.take_survivors(), Instant::now());
     recall(&mut household, &state_dir, &directory.pending());
     let keeper = Doorkeeper::new(own_uid, known_web_users);
-    let (asked, attached) = (errands.clone(), errands.clone());
+    let asked = errands.clone();
     let control_door = reception::receive(control_socket, keeper.clone(), move |visitor| {
         control::converse(visitor, asked.clone())
     });
-    let attach_door = reception::receive(attach_socket, keeper.clone(), move |visitor| {
-        attach::converse(visitor, attached.clone(), known_expected.clone())
-    });
+    let mut doors = vec![tokio::spawn(control_door)];
+    for socket in attach_sockets {
+        let (attached, expected) = (errands.clone(), known_expected.clone());
+        doors.push(tokio::spawn(reception::receive(socket, keeper.clone(), move |visitor| {
+            attach::converse(visitor, attached.clone(), expected.clone())
+        })));
+    }
     let broker_door =
         reception::receive(broker_socket, keeper, move |visitor| broker::converse(visitor, errands.clone()));
-    let doors = [tokio::spawn(control_door), tokio::spawn(broker_door), tokio::spawn(attach_door)];
+    doors.push(tokio::spawn(broker_door));
     tracing::info!("wsgid {} is ready", env!("CARGO_PKG_VERSION"));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     Daemon { household, errands: errands_in, reports: reports_in, signals, doors, program, leaving: false }
         .live()
         .await;
     Ok(())
+}
+
+/// Where workers with a `chroot` find the next daemon, if this one may have any.
+fn beyond_roots(directory: &RuntimeDirectory, own_uid: u32) -> Option<Listening> {
+    let listening = (own_uid == 0).then(|| directory.listen_beyond_roots(attach::SOCKET))?;
+    let refused = |error: &io::Error| {
+        tracing::warn!(
+            "workers with a chroot can't be taken over: the abstract name of {} is not to be had: {error}",
+            attach::SOCKET
+        );
+    };
+    listening.inspect_err(refused).ok()
 }
 
 fn privilege(arguments: &RunArguments, own_uid: u32) -> Result<Privilege, StartError> {
@@ -196,7 +213,10 @@ impl Program {
             Ok(raised) => raised,
             Err(error) => return error,
         };
+        // Between the two programs' handlers a second one would end the process.
+        let handler = sys::process::ignore(nix::sys::signal::Signal::SIGHUP);
         let error = Command::new(&self.path).args(&self.arguments).current_dir(&self.directory).exec();
+        let _ = handler.and_then(|handler| handler.restore());
         let _ = sys::descriptors::exchange_limit(raised); // as before; the soft one may go up to the hard
         error
     }
@@ -225,7 +245,7 @@ struct Daemon {
     errands: mpsc::Receiver<Errand>,
     reports: mpsc::Receiver<Report>,
     signals: Signals,
-    doors: [JoinHandle<()>; 3],
+    doors: Vec<JoinHandle<()>>,
     program: Program,
     /// It ends as soon as nobody is there who has to end with it.
     leaving: bool,

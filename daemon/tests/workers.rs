@@ -58,7 +58,7 @@ fn a_worker_is_its_user_and_has_nothing_it_should_not() {
     is("nice", 3.into());
     is("umask", "0027".into());
     is("cwd", home.trim_end_matches('/').into());
-    is("fds", vec![0, 1, 2, 4, 5, 6, 7, 8, 10].into());
+    is("fds", vec![0, 1, 2, 4, 5, 6, 7, 8, 10, 11].into());
     assert_eq!(facts["environment"]["LANG"], "C.UTF-8");
     assert_eq!(facts["environment"]["LISTEN_FDS"], serde_json::Value::Null);
 }

@@ -64,8 +64,10 @@ impl From<io::Error> for ReceiveError {
 /// How to speak over a new connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manner {
-    /// For connecting and each later wait; zero is none.
+    /// For each wait; zero is none.
     pub timeout: Duration,
+    /// For connecting, where that is shorter.
+    pub connecting: Duration,
     /// SO_SNDBUF, in bytes; 0 is the system's default.
     pub send_buffer: usize,
     /// SO_RCVBUF of the same.
@@ -75,13 +77,12 @@ pub struct Manner {
 impl Channel {
     /// Connects, with buffers of the system's choice; see [`Channel::connect_as`].
     pub fn connect(path: &Path, timeout: Duration) -> io::Result<Self> {
-        Self::connect_as(path, Manner { timeout, ..Manner::default() })
+        Self::connect_as(path, Manner { timeout, connecting: timeout, ..Manner::default() })
     }
 
-    /// Connects. The time-out holds for connecting, where it is the peer's backlog that is waited for,
-    /// and for each later wait; zero is none.
+    /// Connects, which may mean to wait for room in the peer's backlog.
     pub fn connect_as(path: &Path, manner: Manner) -> io::Result<Self> {
-        let Manner { timeout, send_buffer, receive_buffer } = manner;
+        let Manner { timeout, connecting, send_buffer, receive_buffer } = manner;
         let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         if send_buffer > 0 {
             setsockopt(&socket, sockopt::SndBuf, &send_buffer)?;
@@ -89,10 +90,12 @@ impl Channel {
         if receive_buffer > 0 {
             setsockopt(&socket, sockopt::RcvBuf, &receive_buffer)?;
         }
-        let channel = Self::over(UnixStream::from(socket), timeout)?;
+        let shorter = if timeout.is_zero() { connecting } else { timeout.min(connecting) };
+        let mut channel = Self::over(UnixStream::from(socket), shorter)?;
         match connect(channel.stream.as_raw_fd(), &UnixAddr::new(path)?) {
             Err(Errno::EAGAIN) => Err(io::ErrorKind::TimedOut.into()),
-            other => Ok(other.map(|()| channel)?),
+            Err(errno) => Err(errno.into()),
+            Ok(()) => channel.be_patient(timeout).map(|()| channel),
         }
     }
 

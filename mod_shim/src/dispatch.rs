@@ -1,18 +1,19 @@
 //! Finding a thread of a worker for a request, and handing the head over.
 //!
-//! The waits have different ends: for a daemon that is being restarted, and for a first worker,
-//! `connect-timeout`; for a busy pool's next free thread, `queue-timeout`, or else `socket-timeout`. In
-//! every wait the daemon is asked again from time to time, so that a board nobody tends any more is
-//! noticed, and what dead Apache children had in hand is given back.
+//! The waits have different ends: for a daemon that is being restarted, for somebody to start a worker and for one
+//! to take a connection, `connect-timeout`; for a busy pool's next free thread `queue-timeout`, or else
+//! `socket-timeout`; for a worker that is starting whichever of these is longer. In every wait the daemon is asked
+//! again from time to time, so that a board nobody tends any more is noticed, and what dead Apache children had in
+//! hand is given back.
 
 use crate::channel::{Channel, Manner};
 use crate::fault::Fault;
-use crate::pool::{Found, Pool, Waiting};
+use crate::pool::{Found, NotDelivered, Pool, Waiting};
 use crate::runtime::{PoolName, Runtime};
 use crate::sys::{self, Sleep};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wsgid_proto::board::{Claim, PoolState, Standing};
+use wsgid_proto::board::{Claim, PoolState, SlotState, Standing};
 use wsgid_proto::options::ProcessGroup;
 use wsgid_proto::request::Tries;
 
@@ -53,6 +54,7 @@ impl Errand<'_> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Manner {
             timeout: self.socket_timeout,
+            connecting: Duration::from_secs(self.group.connect_timeout.max(1).into()),
             send_buffer: size(self.group.send_buffer_size),
             receive_buffer: size(self.group.receive_buffer_size),
         }
@@ -180,9 +182,9 @@ impl Quest<'_> {
                 self.wait = None;
                 match hold.deliver(&self.tries.told(self.errand.head), self.errand.manner()) {
                     Ok((channel, claim)) => return Ok(Step::Delivered(channel, claim)),
-                    Err(_) => {
+                    Err(failure) => {
                         self.tries.all += 1;
-                        self.try_another(pool)?
+                        self.pass_over(pool, &failure)?
                     }
                 }
             }
@@ -192,8 +194,12 @@ impl Quest<'_> {
                 self.queue(pool, seen)?
             }
             Found::NoneReady => match pool.board().pool_state() {
-                PoolState::Failing => self.doubt(pool, Fault::Failing(self.errand.group.name.clone()))?,
+                PoolState::Failing => self.doubt(pool, self.failing(pool))?,
                 PoolState::Closed => self.try_another(pool)?,
+                PoolState::Open if pool.has_any(SlotState::Starting) => {
+                    let left = self.import_time_left()?;
+                    self.wait(pool, seen, left, u32::MAX)?
+                }
                 PoolState::Open => {
                     let left = self.connect_time_left()?;
                     self.wait(pool, seen, left, u32::MAX)?
@@ -212,7 +218,10 @@ impl Quest<'_> {
                 return Ok(other);
             }
         }
-        Err(fault)
+        Err(match fault {
+            Fault::Failing { .. } => self.failing(pool), // as the daemon has just said
+            other => other,
+        })
     }
 
     fn standing(&self) -> Standing {
@@ -235,6 +244,19 @@ impl Quest<'_> {
                 Err(fault)
             }
         }
+    }
+
+    /// A worker that does not listen any more has ended, which the daemon, if there is one, need not know yet: nobody
+    /// goes there from now on. Are there others, it is their turn.
+    fn pass_over(&mut self, pool: &Arc<Pool>, failure: &NotDelivered) -> Result<Arc<Pool>, Fault> {
+        let board = pool.board();
+        if failure.is_refused() {
+            board.set_state(failure.claim.slot, failure.claim.serial, SlotState::Draining);
+            if pool.has_any(SlotState::Ready) {
+                return Ok(pool.clone());
+            }
+        }
+        self.try_another(pool)
     }
 
     /// The worker's socket is gone, or the pool is closed: the worker ends, or the whole daemon did.
@@ -272,18 +294,25 @@ impl Quest<'_> {
         if ended != Sleep::Over {
             return Ok(pool.clone());
         }
-        pool.heal();
+        pool.heal(Instant::now());
         if !std::mem::replace(&mut wait.overslept, true) {
             return Ok(pool.clone());
         }
-        // Whoever was woken for a thread that is free may be dead: then the next in line gets it. Not
-        // more often, since who is woken in vain loses its place in the line.
+        // Whoever was woken for a thread that is free may be dead or stopped: then the next in line gets it. Not
+        // more often, since who is woken in vain loses its place in the line. If nobody sleeps there, it is free for
+        // this one, whoever is hungrier.
         if pool.board().has_room() {
-            pool.wake();
+            wait.woken = !pool.wake();
+            wait.overslept = false;
+            return Ok(pool.clone());
         }
         // A daemon that is away for a moment is no reason to leave the queue.
         let asked = self.runtime.open(self.errand.name, self.errand.script, false);
         Ok(asked.unwrap_or_else(|_| pool.clone()))
+    }
+
+    fn failing(&self, pool: &Pool) -> Fault {
+        Fault::Failing { group: self.errand.group.name.clone(), trouble: pool.trouble() }
     }
 
     fn queue_full(&self) -> Fault {
@@ -323,6 +352,16 @@ impl Quest<'_> {
         let left = left(seconds, since)
             .ok_or_else(|| Fault::NoWorker { group: self.errand.group.name.clone(), seconds })?;
         self.errand.bounded(left)
+    }
+
+    /// As in mod_wsgi, where a process that imports its application has taken the connection already, and is waited for
+    /// as for any answer.
+    fn import_time_left(&mut self) -> Result<Duration, Fault> {
+        match (self.connect_time_left(), self.queue_time_left()) {
+            (Ok(one), Ok(other)) => Ok(one.max(other)),
+            (Err(_), Ok(left)) => Ok(left),
+            (connect, Err(_)) => connect,
+        }
     }
 
     fn queue_time_left(&mut self) -> Result<Duration, Fault> {

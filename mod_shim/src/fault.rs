@@ -70,8 +70,13 @@ pub enum Fault {
         seconds: u32,
     },
     /// Workers end as fast as they start.
-    #[error("The workers of process group '{0}' do not start; the log of wsgid says why")]
-    Failing(String),
+    #[error("The workers of process group '{group}' do not stay up{}; more is in the log of wsgid", colon(.trouble))]
+    Failing {
+        /// The process group.
+        group: String,
+        /// The daemon's word for why; empty where it has none.
+        trouble: String,
+    },
     /// So many wait already that one more would wait for nothing.
     #[error(
         "All threads of process group '{group}' are busy, and {size} requests (queue-size) wait for one already"
@@ -102,11 +107,13 @@ pub enum Fault {
     },
     /// Workers have died over the same request.
     #[error(
-        "Two workers of process group '{group}' have died over this request, which is refused for {seconds} seconds more"
+        "Two workers of process group '{group}' have died over {request}, which is refused for {seconds} seconds more"
     )]
     Suspect {
         /// The process group.
         group: String,
+        /// Method and target.
+        request: String,
         /// For how long.
         seconds: u64,
     },
@@ -173,6 +180,10 @@ fn or_unknown(fate: &str) -> &str {
     if fate.is_empty() { "the log of wsgid may say why" } else { fate }
 }
 
+fn colon(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
 /// What the worker says names the script already.
 fn of_hook(script: &str, cause: &Fault) -> String {
     match cause {
@@ -225,7 +236,7 @@ impl Fault {
             Fault::Overloaded(_) => message::OVERLOADED,
             Fault::BadBroker(_) => message::BAD_BROKER,
             Fault::NoWorker { .. } => message::NO_WORKER,
-            Fault::Failing(_) => message::FAILING,
+            Fault::Failing { .. } => message::FAILING,
             Fault::QueueFull { .. } => message::QUEUE_FULL,
             Fault::QueueTimeout { .. } => message::QUEUE_TIMEOUT,
             Fault::NotDelivered(_) => message::NOT_DELIVERED,

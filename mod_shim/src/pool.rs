@@ -7,6 +7,7 @@ use crate::sys::{self, Mapping};
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,9 @@ const BETWEEN_GROWTHS: Duration = Duration::from_millis(100);
 
 /// Between two questions whether a pool is as it seems.
 const BETWEEN_DOUBTS: Duration = Duration::from_secs(1);
+
+/// Between two looks for what the dead have left.
+const BETWEEN_HEALINGS: Duration = Duration::from_millis(20);
 
 /// What all threads of a child together do now and then.
 #[derive(Debug, Default)]
@@ -47,13 +51,26 @@ pub struct Pool {
     kept: Kept,
     grown: Seldom,
     doubted: Seldom,
+    healed: Seldom,
     knows_script: AtomicBool,
+    trouble: Mutex<String>,
 }
 
 /// A head that reached nobody.
 #[derive(Debug, thiserror::Error)]
-#[error("the worker could not be reached: {0}")]
-pub struct NotDelivered(ReceiveError);
+#[error("the worker could not be reached: {error}")]
+pub struct NotDelivered {
+    /// Whose it would have been.
+    pub claim: Claim,
+    error: ReceiveError,
+}
+
+impl NotDelivered {
+    /// Does nobody listen there?
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.error, ReceiveError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
 
 /// What looking for a thread came to.
 #[derive(Debug)]
@@ -75,6 +92,7 @@ impl Pool {
         heal(board, |pid| pid != std::process::id() && lives(pid));
         let (row, kept) = (board.join(std::process::id()), Kept::new(board.slots()));
         Self {
+            trouble: Mutex::new(opened.pool.trouble),
             id: opened.pool.pool,
             socket_dir: opened.pool.socket_dir.into(),
             mapping: opened.mapping,
@@ -82,6 +100,7 @@ impl Pool {
             kept,
             grown: Seldom::default(),
             doubted: Seldom::default(),
+            healed: Seldom::default(),
             knows_script: AtomicBool::new(false),
         }
     }
@@ -96,6 +115,16 @@ impl Pool {
         if !script.is_empty() {
             self.knows_script.store(true, Relaxed);
         }
+    }
+
+    /// What is wrong with it, as the daemon has said last.
+    pub fn trouble(&self) -> String {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The daemon has said this is wrong with it.
+    pub fn told_trouble(&self, trouble: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Is it time to ask the daemon for one more worker? Every request of a crowded pool wants to.
@@ -121,6 +150,12 @@ impl Pool {
         (0..board.slots()).filter(|&n| board.slot(n).is_some_and(|s| s.state != SlotState::Empty)).count()
     }
 
+    /// Is there a worker in this state?
+    pub fn has_any(&self, state: SlotState) -> bool {
+        let board = self.board();
+        (0..board.slots()).any(|n| board.slot(n).is_some_and(|slot| slot.state == state))
+    }
+
     /// Looks for a free thread.
     pub fn claim(&self, standing: Standing) -> Found<'_> {
         match self.board().claim(self.row, standing) {
@@ -142,17 +177,18 @@ impl Pool {
         }
     }
 
-    /// Gives back what dead Apache children had in hand.
-    pub fn heal(&self) {
-        heal(self.board(), lives);
+    /// Gives back what dead Apache children had in hand, unless another thread of this one has just done so.
+    pub fn heal(&self, now: Instant) {
+        if self.healed.is_due(now, BETWEEN_HEALINGS) {
+            heal(self.board(), lives);
+        }
     }
 
-    /// Wakes one of those who wait: whoever may have been woken and can't use it passes it on.
-    pub fn wake(&self) {
+    /// Wakes one of those who wait: whoever may have been woken and can't use it passes it on. False if nobody is
+    /// asleep there.
+    pub fn wake(&self) -> bool {
         let board = self.board();
-        if board.has_waiters() {
-            wake_one(board);
-        }
+        board.has_waiters() && wake_one(board)
     }
 
     /// Joins those who wait, unless so many do already.
@@ -171,9 +207,9 @@ impl Pool {
             }
         }
         let path = self.socket_dir.join(worker_socket(self.id, claim.serial));
-        let channel = Channel::connect_as(&path, manner).map_err(|e| NotDelivered(e.into()))?;
-        channel.send(head).map_err(NotDelivered)?;
-        Ok(channel)
+        let connected = Channel::connect_as(&path, manner).map_err(ReceiveError::from);
+        let sent = connected.and_then(|channel| channel.send(head).map(|()| channel));
+        sent.map_err(|error| NotDelivered { claim, error })
     }
 
     /// Keeps a connection whose request has ended for the next one to the same worker.
@@ -183,8 +219,9 @@ impl Pool {
 }
 
 /// Something is free: for one of those who wait.
-pub fn wake_one(board: Board<'_>) {
-    let _ = board.order().iter().any(|&set| sys::futex_wake(board.freed().0, set));
+/// False if nobody is asleep there.
+pub fn wake_one(board: Board<'_>) -> bool {
+    board.order().iter().any(|&set| sys::futex_wake(board.freed().0, set))
 }
 
 /// Gives back what the dead had in hand, and wakes as many as that makes room for.
@@ -212,7 +249,9 @@ pub struct Hold<'p> {
 impl Hold<'_> {
     /// Sends the head. Once all of it is on its way, the claim is the worker's to give back.
     pub fn deliver(mut self, head: &[u8], manner: Manner) -> Result<(Channel, Claim), NotDelivered> {
-        let Some(pool) = self.pool else { return Err(NotDelivered(ReceiveError::Closed)) };
+        let Some(pool) = self.pool else {
+            return Err(NotDelivered { claim: self.claim, error: ReceiveError::Closed });
+        };
         let channel = pool.deliver(self.claim, head, manner)?;
         pool.board().clear(self.entry);
         self.pool = None;

@@ -11,6 +11,7 @@ use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::source::Source;
 use bytes::Bytes;
+use nix::sys::stat::{SFlag, fstat};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -155,6 +156,11 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         self.begun
     }
 
+    /// Has httpd been told status and headers, be they those of a response that goes nowhere?
+    pub fn has_head(&self) -> bool {
+        self.begun || self.diverted
+    }
+
     /// Runs to the end.
     pub fn run(&mut self) -> Result<Outcome, Fault> {
         loop {
@@ -283,6 +289,10 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let part = File::decode(payload).map_err(|e| self.protocol(e))?;
         let descriptor = self.source().take_descriptor();
         let file = descriptor.ok_or_else(|| self.protocol("a file came without its descriptor"))?;
+        let is_regular = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+        if !fstat(&file).is_ok_and(|status| is_regular(status.st_mode)) {
+            return Err(self.protocol("what came as a file is none").into());
+        }
         // The two may not be added up beyond what a file offset can be.
         if part.offset.checked_add(part.length).is_none_or(|end| end > i64::MAX as u64) {
             return Err(self.protocol("a part of a file is beyond any file's end").into());
@@ -407,8 +417,9 @@ pub(crate) mod tests {
     use crate::channel::Channel;
     use crate::door::ClientGone;
     use crate::spool::Limits;
-    use std::io::{Read, Write};
-    use std::os::fd::OwnedFd;
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    use std::io::{IoSlice, Read, Write};
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
     use std::os::unix::net::UnixStream;
     use wsgid_proto::expand;
     use wsgid_proto::response::{CallSite, Level, ResponseWriter};
@@ -664,6 +675,32 @@ pub(crate) mod tests {
     fn a_file_without_its_descriptor_is_a_fault() {
         let file = File { offset: 0, length: 1 }.frame();
         assert_eq!(run(&[head(), file], &mut Notes::default()).unwrap_err().answer(), 502);
+    }
+
+    /// What comes with a descriptor on it.
+    fn run_with(rider: impl AsFd, written: &[Vec<u8>], door: &mut Notes) -> Result<Outcome, Fault> {
+        let (ours, worker) = UnixStream::pair().unwrap();
+        let (bytes, descriptors) = (written.concat(), [rider.as_fd().as_raw_fd()]);
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        sendmsg::<()>(worker.as_raw_fd(), &[IoSlice::new(&bytes)], &rights, MsgFlags::empty(), None).unwrap();
+        drop(worker);
+        relay(Channel::over(ours, PATIENCE).unwrap(), true, door)
+    }
+
+    #[test]
+    fn a_file_is_one_on_disk_and_nothing_follows_it() {
+        let frames = [head(), File { offset: 0, length: 0 }.frame()];
+        let end = [&frames[..], &[framed(Kind::End, b"")]].concat();
+        let file = tempfile::tempfile().unwrap();
+        let mut door = Notes::default();
+        assert!(matches!(run_with(&file, &end, &mut door), Ok(Outcome::Whole)));
+        assert_eq!(door.said, ["200 OK", "A: b", "+file 0 0"]);
+        for behind in [framed(Kind::Chunk, b"x"), frames[1].clone()] {
+            let written = [&frames[..], &[behind]].concat();
+            assert_eq!(run_with(&file, &written, &mut Notes::default()).unwrap_err().answer(), 502);
+        }
+        let (pipe, _other) = nix::unistd::pipe().unwrap();
+        assert_eq!(run_with(&pipe, &end, &mut Notes::default()).unwrap_err().answer(), 502);
     }
 
     #[test]

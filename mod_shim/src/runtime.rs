@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use wsgid_proto::board::PoolState;
 use wsgid_proto::broker::OpenPool;
 use wsgid_proto::control::Configure;
 use wsgid_proto::options::ProcessGroup;
@@ -127,10 +128,13 @@ impl Runtime {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = pools.get(name).filter(|known| known.id == opened.pool.pool) {
             known.told_script(script);
+            known.told_trouble(opened.pool.trouble);
             return Ok(known.clone());
         }
         let pool = Arc::new(Pool::new(opened));
         pool.told_script(script);
+        // Groups whose names come from requests may never be asked for again; nor may what is kept of them stay.
+        pools.retain(|_, pool| pool.board().pool_state() != PoolState::Closed);
         pools.insert(name.clone(), pool.clone());
         Ok(pool)
     }

@@ -146,6 +146,12 @@ impl Ask<'_> {
         self.content_length == Some(0) && (method == b"GET" || method == b"HEAD")
     }
 
+    /// What it asks for, for a log.
+    fn request_line(&self) -> String {
+        let [method, target] = [&b"REQUEST_METHOD"[..], b"REQUEST_URI"].map(|name| self.variable(name));
+        format!("{} {}", String::from_utf8_lossy(method), String::from_utf8_lossy(target))
+    }
+
     /// Its name, where workers die over it.
     fn suspect(&self, pool: &PoolName) -> suspects::Name {
         let [server, method, target] =
@@ -160,7 +166,11 @@ fn check_suspicion(runtime: &Runtime, ask: &Ask<'_>, pool: &PoolName) -> Result<
         return Ok(());
     }
     match runtime.suspects.refused(ask.suspect(pool), Instant::now()) {
-        Some(left) => Err(Fault::Suspect { group: pool.process.clone(), seconds: left.as_secs() + 1 }),
+        Some(left) => Err(Fault::Suspect {
+            group: pool.process.clone(),
+            request: ask.request_line(),
+            seconds: left.as_secs() + 1,
+        }),
         None => Ok(()),
     }
 }
@@ -181,12 +191,13 @@ fn converse<D: Door>(
     for _ in 0..DELIVERIES.max(errand.group.processes as usize * 2 + 1) {
         let delivered = dispatch::deliver(runtime, &errand)?;
         errand.tries = Tries { all: delivered.tries.all + 1, ..delivered.tries };
-        match answer(runtime, delivered, &errand, terms, body, door) {
+        let worker = (delivered.pool.id, delivered.claim.serial);
+        match answer(runtime, delivered, &errand, terms, body, door, &mut replays) {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => {}
             Err(Fault::Aborted(AbortCause::Stale, _)) => errand.tries.restarts += 1,
             Err(fault @ Fault::WorkerDied { .. }) => {
-                runtime.suspects.accuse(ask.suspect(errand.name), Instant::now());
+                runtime.suspects.accuse(ask.suspect(errand.name), worker, Instant::now());
                 if !std::mem::take(&mut replays) {
                     return Err(fault);
                 }
@@ -199,7 +210,8 @@ fn converse<D: Door>(
     Err(Fault::NotDelivered(errand.name.process.clone()))
 }
 
-/// Relays the answer; `None` when the worker had not read the head.
+/// Relays the answer; `None` when the worker had not read the head. Where httpd knows of a response's head by then, be
+/// it that of one that goes nowhere, the request can't be repeated.
 fn answer<D: Door>(
     runtime: &Runtime,
     delivered: Delivered,
@@ -207,6 +219,7 @@ fn answer<D: Door>(
     terms: &Terms<'_>,
     body: &mut Body,
     door: &mut D,
+    repeatable: &mut bool,
 ) -> Result<Option<i32>, Fault> {
     const OK: i32 = 0;
     let Delivered { channel, claim, pool, .. } = delivered;
@@ -215,6 +228,7 @@ fn answer<D: Door>(
     let mut relay = Relay::new(&source, body, door, *terms);
     let outcome = relay.run().map_err(|fault| with_fate(fault, runtime, &pool, claim));
     let begun = relay.begun();
+    *repeatable &= !relay.has_head();
     // Back before the client is served: a slow client need not keep a worker's connection.
     let give_back = || {
         let channel = source.lock().unwrap_or_else(PoisonError::into_inner).into_channel();

@@ -1,8 +1,9 @@
 //! Requests over which workers have died: what has killed two and never had an answer is refused for a while, so that
 //! one address that crashes an application does not keep everybody else from it.
 //!
-//! Whoever was in a worker when it died is suspected, the innocent among them; an answer clears them. Each child of
-//! httpd's has its own list, which is as good as empty on every good day.
+//! Whoever was in a worker when it died is suspected, the innocent among them; an answer clears them. However many
+//! requests of one name were in it, it has died once. Each child of httpd's has its own list, which is as good as empty
+//! on every good day.
 
 use crate::runtime::PoolName;
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Deaths without an answer in between that are one too many.
-const DEATHS: u32 = 2;
+const DEATHS: usize = 2;
 /// How long it is refused, from the last death on.
 const WHILE: Duration = Duration::from_secs(60);
 /// Nobody needs more; the longest known makes room.
@@ -31,10 +32,21 @@ impl Name {
     }
 }
 
+/// A worker: its pool's number, and its serial there.
+pub type Victim = (u64, u32);
+
+/// What is known of a request.
+#[derive(Debug)]
+struct Record {
+    /// The first that have died over it: no more than it takes.
+    victims: Vec<Victim>,
+    last: Instant,
+}
+
 /// The list.
 #[derive(Debug, Default)]
 pub struct Suspects {
-    known: Mutex<HashMap<Name, (u32, Instant)>>,
+    known: Mutex<HashMap<Name, Record>>,
     number: AtomicUsize,
 }
 
@@ -47,27 +59,30 @@ impl Suspects {
     /// Is that request refused, and for how much longer?
     pub fn refused(&self, name: Name, now: Instant) -> Option<Duration> {
         self.with(|known| {
-            let (deaths, last) = known.get(&name).copied()?;
-            let left = WHILE.checked_sub(now.saturating_duration_since(last)).filter(|left| !left.is_zero());
+            let record = known.get(&name)?;
+            let left = WHILE.checked_sub(now.saturating_duration_since(record.last));
+            let (left, enough) = (left.filter(|left| !left.is_zero()), record.victims.len() >= DEATHS);
             if left.is_none() {
                 known.remove(&name);
             }
-            left.filter(|_| deaths >= DEATHS)
+            left.filter(|_| enough)
         })
     }
 
-    /// A worker has died over it; how many have.
-    pub fn accuse(&self, name: Name, now: Instant) -> u32 {
+    /// That worker has died over it.
+    pub fn accuse(&self, name: Name, victim: Victim, now: Instant) {
         self.with(|known| {
-            known.retain(|_, (_, last)| now.saturating_duration_since(*last) < WHILE);
+            known.retain(|_, record| now.saturating_duration_since(record.last) < WHILE);
             if known.len() >= MOST && !known.contains_key(&name) {
-                let oldest = known.iter().min_by_key(|(_, (_, last))| *last).map(|(name, _)| *name);
+                let oldest = known.iter().min_by_key(|(_, record)| record.last).map(|(name, _)| *name);
                 oldest.map(|oldest| known.remove(&oldest));
             }
-            let entry = known.entry(name).or_insert((0, now));
-            *entry = (entry.0 + 1, now);
-            entry.0
-        })
+            let record = known.entry(name).or_insert_with(|| Record { victims: Vec::new(), last: now });
+            record.last = now;
+            if record.victims.len() < DEATHS && !record.victims.contains(&victim) {
+                record.victims.push(victim);
+            }
+        });
     }
 
     /// It has had an answer.
@@ -75,7 +90,7 @@ impl Suspects {
         self.with(|known| known.remove(&name));
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut HashMap<Name, (u32, Instant)>) -> R) -> R {
+    fn with<R>(&self, work: impl FnOnce(&mut HashMap<Name, Record>) -> R) -> R {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let result = work(&mut known);
         self.number.store(known.len(), Relaxed);
@@ -98,11 +113,15 @@ mod tests {
         let (bad, good) = (name(b"/bad"), name(b"/"));
         let now = Instant::now();
         assert!(suspects.is_empty());
-        assert_eq!(suspects.accuse(bad, now), 1);
-        assert_eq!(suspects.accuse(good, now), 1);
-        assert_eq!(suspects.refused(bad, now), None);
+        // Many requests of both names were in the first worker.
+        for _ in 0..10 {
+            suspects.accuse(bad, (1, 1), now);
+            suspects.accuse(good, (1, 1), now);
+        }
+        assert_eq!((suspects.refused(bad, now), suspects.refused(good, now)), (None, None));
         suspects.clear(good);
-        assert_eq!((suspects.accuse(bad, now), suspects.accuse(good, now)), (2, 1));
+        suspects.accuse(bad, (1, 2), now);
+        suspects.accuse(good, (1, 2), now);
         let later = now + Duration::from_secs(20);
         assert_eq!(suspects.refused(bad, later), Some(Duration::from_secs(40)));
         assert_eq!(suspects.refused(good, later), None);
@@ -116,10 +135,10 @@ mod tests {
         let suspects = Suspects::default();
         let now = Instant::now();
         for n in 0..1000_u32 {
-            suspects.accuse(name(&n.to_le_bytes()), now + Duration::from_millis(n.into()));
+            suspects.accuse(name(&n.to_le_bytes()), (1, n), now + Duration::from_millis(n.into()));
         }
         assert_eq!(suspects.number.load(Relaxed), MOST);
-        suspects.accuse(name(b"/"), now + WHILE * 2);
+        suspects.accuse(name(b"/"), (1, 1), now + WHILE * 2);
         assert_eq!(suspects.number.load(Relaxed), 1);
     }
 }

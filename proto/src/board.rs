@@ -46,12 +46,12 @@ use slot::Survey;
 use std::sync::atomic::AtomicU64;
 
 /// Marks a mapping as a board of this layout.
-const MAGIC: u64 = u64::from_le_bytes(*b"wsgid\0b2");
+const MAGIC: u64 = u64::from_le_bytes(*b"wsgid\0b3");
 const HEADER_WORDS: usize = 16;
 const SLOT_WORDS: usize = 16;
-/// Row word and entries. An entry is in use for the moment between claim and hand-over only, so that
-/// even a child of many threads seldom needs more at a time.
-const ROW_WORDS: usize = 16;
+/// Row word and entries. An entry is in use between claim and hand-over only: for a moment, unless a worker's backlog
+/// is full, and then for each thread of the child that waits there.
+const ROW_WORDS: usize = 128;
 /// One for each Apache child; untouched ones cost no memory. An httpd with more children than this
 /// works as well, but for the deaths among those who found no row.
 const ROWS: usize = 1024;

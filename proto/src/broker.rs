@@ -40,6 +40,8 @@ plain_message! {
         pool: u64,
         /// Directory of the workers' sockets; see [`worker_socket`].
         socket_dir: String,
+        /// Why it is not as it should be; empty if it is.
+        trouble: String,
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! shim   → worker   RequestHead                                               once, first
 //! worker → shim     BodyWanted | Ask | Log | ResponseHead | Chunk | File | End | Abort
+//!                   one File at most, and no Chunk behind it
 //! shim   → worker   BodyChunk | BodyLast | BodyError                          only after BodyWanted
 //! shim   → worker   Answer                                                    only after Ask
 //! ```
@@ -30,6 +31,8 @@ pub enum Phase {
     Judging,
     /// The response's head is out.
     Answering,
+    /// The file that is, or ends, its body is out.
+    Filed,
     /// End, Verdict or Abort: the connection may serve another request after the first two.
     Finished,
 }
@@ -99,7 +102,7 @@ impl Exchange {
 
     /// Any frame after the head, from either side.
     pub fn step(&mut self, kind: Kind) -> Result<(), OutOfTurn> {
-        let open = matches!(self.phase, Phase::Delivered | Phase::Judging | Phase::Answering);
+        let open = !matches!(self.phase, Phase::Idle | Phase::Finished);
         let workers_turn = open && self.body != Body::Wanted && !self.asked;
         match kind {
             Kind::Answer if open && self.asked => self.asked = false,
@@ -112,8 +115,11 @@ impl Exchange {
             Kind::ResponseHead if workers_turn && self.phase == Phase::Delivered => {
                 self.phase = Phase::Answering
             }
-            Kind::Chunk | Kind::File if workers_turn && self.phase == Phase::Answering => {}
-            Kind::End if workers_turn && self.phase == Phase::Answering => self.phase = Phase::Finished,
+            Kind::Chunk if workers_turn && self.phase == Phase::Answering => {}
+            Kind::File if workers_turn && self.phase == Phase::Answering => self.phase = Phase::Filed,
+            Kind::End if workers_turn && matches!(self.phase, Phase::Answering | Phase::Filed) => {
+                self.phase = Phase::Finished
+            }
             Kind::Abort if workers_turn => self.phase = Phase::Finished,
             _ => return Err(self.out_of_turn(kind)),
         }
@@ -176,6 +182,8 @@ mod tests {
             &[File],
             &[BodyChunk],
             &[ResponseHead, ResponseHead],
+            &[ResponseHead, File, File],
+            &[ResponseHead, File, Chunk],
             &[ResponseHead, End, Chunk],
             &[ResponseHead, End, Log],
             &[Abort, Abort],

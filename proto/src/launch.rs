@@ -27,8 +27,11 @@ pub const EXTENSION_FD: i32 = 8;
 pub const SCORES_FD: i32 = 9;
 /// The worker's [`crate::pulse`].
 pub const PULSE_FD: i32 = 10;
+/// The file that is the listening socket's name, opened for nothing but to see whether it is still there
+/// (`O_PATH`, open(2)): a worker may have another root directory, and its user no way to the file.
+pub const NAME_FD: i32 = 11;
 /// The highest of these numbers.
-pub const LAST_FD: i32 = PULSE_FD;
+pub const LAST_FD: i32 = NAME_FD;
 
 /// What the interpreter is given after `-c`: it loads the extension from [`EXTENSION_FD`] and leaves
 /// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the
@@ -158,7 +161,10 @@ plain_message! {
         reload_at_once: bool,
         /// Files, beside the scripts, whose change means new code.
         reload_on: Vec<Bytes>,
-        /// Where it finds the next daemon when this one is gone; empty: it ends with it.
+        /// For setlocale(3), LC_ALL; empty: as it is.
+        locale: String,
+        /// Where it finds the next daemon when this one is gone: the path of a socket or, after a NUL, an abstract
+        /// name, unix(7). Empty: it ends with this one.
         attach: Bytes,
         /// It never serves: it imports, and is copied for each worker of its pool; see [`Fork`].
         template: bool,
@@ -250,12 +256,12 @@ plain_message! {
 }
 
 /// How many descriptors ride on a [`Fork`].
-pub const FORK_RIDERS: usize = 5;
+pub const FORK_RIDERS: usize = 6;
 
 plain_message! {
     /// A template is to fork a worker. On this ride, in this order, what else comes at the numbers above: the
-    /// [`WorkerPlan`], the control socket, the listening socket, the pulse, and the end of a pipe for what it
-    /// prints.
+    /// [`WorkerPlan`], the control socket, the listening socket, the pulse, the socket's name, and the end of a
+    /// pipe for what it prints.
     Fork {}
 }
 

@@ -18,6 +18,22 @@ fn ask(stack: &Stack, target: &str) -> (Reply, bool) {
     (stack.get(target).expect(200), part.status == 206)
 }
 
+/// Of no size, or of another than what is read.
+#[test]
+fn files_that_the_kernel_makes_up_are_iterated() {
+    let app = "def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+               return environ['wsgi.file_wrapper'](open(environ['PATH_INFO'], 'rb'))\n";
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi")
+        .config("<Directory @ROOT@/code>\nRequire all granted\n</Directory>")
+        .file("code/app.wsgi", app)
+        .run();
+    for path in ["/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        let Ok(content) = std::fs::read(path) else { continue };
+        assert_eq!(stack.get(path).expect(200).body, content, "{path}");
+    }
+}
+
 each_mpm! {
     fn a_file_is_sent_as_it_is_stored(mpm) {
         let (stack, path) = serving(Stack::on(mpm));

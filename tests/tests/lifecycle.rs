@@ -4,6 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use wsgid_tests::board::PoolBoard;
 use wsgid_tests::wait::{PATIENCE, until};
 use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm, eventually};
 
@@ -477,6 +478,94 @@ fn what_kills_workers_again_and_again_is_refused() {
     assert_eq!(stack.get("/").expect(200).text(), pid, "and it has cost no worker");
     stack.get("/exit?3").expect(502);
     until("what is another request does, though", || stack.get("/").expect(200).text() != pid);
+}
+
+/// An application of one address, as many are, must not be refused for one death.
+#[test]
+fn many_requests_in_a_worker_that_dies_are_one_death() {
+    let app = "\
+import os, time
+def application(environ, start_response):
+    while not os.path.exists(environ['QUERY_STRING']):
+        time.sleep(0.005)
+    start_response('200 OK', [])
+    return [b'there']
+";
+    let stack = Stack::on(Mpm::Event)
+        .config("ServerLimit 1\nStartServers 1\nWSGIDaemonProcess site processes=1 threads=8")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", app)
+        .run();
+    let go = stack.place.path("go");
+    let request = Request::get(&format!("/?{}", go.display()));
+    let mut held: Vec<Connection> = (0..8).map(|_| stack.connect()).collect();
+    held.iter_mut().for_each(|connection| connection.send(request.bytes()));
+    let board = PoolBoard::of(&stack, "site");
+    until("all of them are in it", || board.active() == 8);
+    kill(Pid::from_raw(workers(&stack, "site", 1)[0] as i32), Signal::SIGKILL).unwrap();
+    held.iter_mut().for_each(|connection| drop(connection.reply().unwrap().expect(502)));
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(stack.ask(&request).expect(200).text(), "there");
+}
+
+/// In mod_wsgi a request that comes while the application is imported waits as long as for any answer.
+#[test]
+fn an_import_may_take_longer_than_a_connection() {
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site connect-timeout=1")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", format!("import time\ntime.sleep(4)\n{}", saying("imported")))
+        .run();
+    assert_eq!(stack.get("/").expect(200).text(), "imported");
+}
+
+/// It is ready, and gone: nobody waits for the next that will do the same, and the log of the site says why.
+#[test]
+fn an_application_that_never_stays_up_is_not_waited_for() {
+    let ending = "import os, threading\nthreading.Timer(0.1, os._exit, [7]).start()\n";
+    let stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site")
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", format!("{ending}{}", saying("soon gone")))
+        .run();
+    let failing = || stack.daemon().pools("site").iter().any(|pool| pool.workers.is_empty());
+    until("it is given up for a while", || failing() && stack.get("/").status == 503);
+    stack.logged("error", &["WSGI8007", "a worker exited with status 7"]);
+}
+
+#[test]
+fn a_changed_group_takes_over_with_all_its_workers() {
+    let mut stack = Stack::on(Mpm::Event)
+        .config("WSGIDaemonProcess site processes=3 threads=2\nWSGIProcessGroup site\nWSGIApplicationGroup %{GLOBAL}")
+        .app("whoami")
+        .run();
+    let before = workers(&stack, "site", 3);
+    stack.reconfigure("threads=2", "threads=3");
+    until("they are replaced", || {
+        let ready = stack.daemon().ready_workers("site");
+        assert!(ready.len() >= 3, "{ready:?}");
+        ready.len() == 3 && !ready.iter().any(|pid| before.contains(pid))
+    });
+}
+
+#[test]
+fn a_daemon_may_be_told_to_begin_anew_while_it_does() {
+    let stack = Stack::on(Mpm::Event).config(SITE).app("whoami").run();
+    let before = workers(&stack, "site", 1);
+    for _ in 0..20 {
+        let readied = stack.log("wsgid").matches(" is ready").count();
+        until("it has begun anew", || {
+            stack.daemon().signal(Signal::SIGHUP);
+            stack.log("wsgid").matches(" is ready").count() > readied
+        });
+    }
+    until("its worker is taken over", || {
+        wsgid_tests::daemon::query(&stack.place.path("run/control.sock")).is_ok()
+            && stack.daemon().ready_workers("site") == before
+    });
 }
 
 /// As in mod_wsgi, of each process of a group.

@@ -37,11 +37,15 @@ def application(environ, start_response):
 const SOON: Duration = Duration::from_secs(8);
 
 fn site(mpm: Mpm, options: &str) -> Stack {
+    site_of(mpm, options, SLOW)
+}
+
+fn site_of(mpm: Mpm, options: &str, app: &str) -> Stack {
     Stack::on(mpm)
         .config(&format!("WSGIDaemonProcess site {options}"))
         .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
         .config("<Directory @ROOT@/code>\nRequire all granted\n</Directory>")
-        .file("code/app.wsgi", SLOW)
+        .file("code/app.wsgi", app)
         .run()
 }
 
@@ -94,6 +98,33 @@ fn a_worker_that_is_stopped_keeps_nobody_waiting() {
     assert_eq!(connection.reply().unwrap().status, 504);
     another_serves(&stack, &old);
     until("it is killed", || kill(pid, None).is_err());
+}
+
+/// It has nothing that could take too long, and takes up nothing.
+#[test]
+fn a_worker_that_is_stopped_while_idle_keeps_nobody_waiting_for_long() {
+    let stack = site(Mpm::Event, "threads=2 request-timeout=1 graceful-timeout=1 shutdown-timeout=1");
+    let old = stack.get("/").expect(200).text();
+    kill(Pid::from_raw(old.parse().unwrap()), Signal::SIGSTOP).unwrap();
+    times_out(&stack, "/");
+    until("another worker serves", || {
+        let reply = stack.get("/");
+        reply.status == 200 && reply.text() != old
+    });
+    stack.logged("wsgid", &["has not served anybody within request-timeout"]);
+}
+
+/// It has a free thread, which is of no use to anybody, and its successor takes its time.
+#[test]
+fn a_worker_without_pythons_lock_is_not_asked_again() {
+    let stack = site_of(
+        Mpm::Event,
+        "threads=2 request-timeout=1 graceful-timeout=1 shutdown-timeout=1",
+        &format!("import time\ntime.sleep(3)\n{SLOW}"),
+    );
+    let old = stack.get("/").expect(200).text();
+    times_out(&stack, "/lock");
+    assert_ne!(stack.get("/").expect(200).text(), old);
 }
 
 #[test]

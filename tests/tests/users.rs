@@ -1,11 +1,16 @@
 //! Each process group as its own user. Only root can give that; otherwise these tests say that they
 //! did not run.
 
+use nix::sys::signal::Signal;
 use nix::unistd::{Group, User, getuid};
 use serde_json::{Value, json};
 use std::fs::Permissions;
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use wsgid_tests::family::Process;
+use wsgid_tests::wait::until;
 use wsgid_tests::{Mpm, Stack, each_mpm};
 
 /// Users that every distribution has, beside the web server's.
@@ -158,15 +163,19 @@ impl Drop for Jail {
     }
 }
 
-#[test]
-fn workers_may_have_a_root_directory_of_their_own() {
+/// Says which process it is.
+const WHICH: &str = "\
+import os
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+
+/// A stack whose worker has a root directory of its own, or `None` where there can't be one.
+fn jailed(app: &str) -> Option<(Stack, Jail)> {
     if !root() {
-        return;
+        return None;
     }
-    let app = "import os, json\n\
-               def application(environ, start_response):\n    start_response('200 OK', [])\n    \
-               told = [sorted(os.listdir('/')), os.getcwd(), __file__, environ['SCRIPT_FILENAME'], os.getuid()]\n    \
-               return [json.dumps(told).encode()]\n";
     let mut stack = Stack::on(Mpm::Event)
         .config(&format!("WSGIDaemonProcess site user={ONE} chroot=@ROOT@/jail"))
         .config("WSGIScriptAlias / @ROOT@/jail/srv/app.wsgi process-group=site application-group=%{GLOBAL}")
@@ -174,13 +183,84 @@ fn workers_may_have_a_root_directory_of_their_own() {
         .file("jail/srv/app.wsgi", app)
         .without_daemon()
         .run();
-    // After the stack: unmounted before its directory goes.
-    let Some(_jail) = Jail::at(stack.place.path("jail")) else { return };
+    // To be dropped before the stack: unmounted before its directory goes.
+    let jail = Jail::at(stack.place.path("jail"))?;
     stack.start_daemon();
-    wsgid_tests::wait::until("it serves", || stack.get("/").status == 200);
+    until("it serves", || stack.get("/").status == 200);
+    Some((stack, jail))
+}
+
+#[test]
+fn workers_may_have_a_root_directory_of_their_own() {
+    let app = "import os, json\n\
+               def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+               told = [sorted(os.listdir('/')), os.getcwd(), __file__, environ['SCRIPT_FILENAME'], os.getuid()]\n    \
+               return [json.dumps(told).encode()]\n";
+    let Some((mut stack, _jail)) = jailed(app) else { return };
     let told = stack.get("/").expect(200).json();
     let uid = user(ONE).uid.as_raw();
     let inside = ["bin", "lib", "lib64", "proc", "srv", "usr"];
     assert_eq!(told, json!([inside, "/", "/srv/app.wsgi", "/srv/app.wsgi", uid]));
     stack.stop_daemon();
+}
+
+/// The next daemon's socket is not to be seen from there, and is found all the same; and so is that there will be
+/// none.
+#[test]
+fn a_worker_with_a_root_directory_of_its_own_outlives_the_daemon() {
+    let Some((mut stack, _jail)) = jailed(WHICH) else { return };
+    let worker = stack.daemon().ready_workers("site")[0];
+    let serves = |stack: &Stack| assert_eq!(stack.get("/").expect(200).text(), worker.to_string());
+    let deeds: [fn(&mut Stack); 3] = [
+        |stack| {
+            stack.kill_daemon();
+            stack.get("/").expect(200);
+            stack.start_daemon();
+        },
+        |stack| {
+            stack.have_daemon_leave();
+            stack.start_daemon();
+        },
+        |stack| stack.daemon().signal(Signal::SIGHUP),
+    ];
+    for (number, deed) in deeds.iter().enumerate() {
+        deed(&mut stack);
+        let taken_over = |stack: &Stack| stack.log("wsgid").matches("worker is taken over").count();
+        until("it is taken over", || taken_over(&stack) == number + 1);
+        serves(&stack);
+        assert_eq!(stack.daemon().ready_workers("site"), [worker]);
+    }
+    stack.have_daemon_leave();
+    serves(&stack);
+    std::fs::remove_dir_all(stack.place.path("run")).unwrap();
+    until("it ends", || Process::find(worker as i32).is_none());
+}
+
+/// Says how many bytes and descriptors it is sent by whoever comes first.
+const IMPOSTOR: &str = "\
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind('\\0' + sys.argv[1])
+listener.listen()
+stream, _ = listener.accept()
+sent, riders, _, _ = socket.recv_fds(stream, 100, 10)
+print(len(sent), len(riders))
+";
+
+/// While there is no daemon anybody may listen at its abstract name.
+#[test]
+fn a_worker_with_a_root_directory_of_its_own_hands_nothing_to_anybody_but_root() {
+    let Some((mut stack, _jail)) = jailed(WHICH) else { return };
+    let worker = stack.daemon().ready_workers("site")[0];
+    stack.kill_daemon();
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", IMPOSTOR]).arg(stack.place.path("run/attach.sock"));
+    let mut impostor = python.uid(user(TWO).uid.as_raw()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    impostor.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(impostor.wait().unwrap().success());
+    assert_eq!(said, "0 0\n");
+    stack.start_daemon();
+    until("it is taken over", || stack.daemon().ready_workers("site") == [worker]);
+    assert_eq!(stack.get("/").expect(200).text(), worker.to_string());
 }

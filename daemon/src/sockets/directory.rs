@@ -6,8 +6,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{self, SocketAddr};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 use wsgid_proto::broker;
@@ -82,6 +84,16 @@ impl RuntimeDirectory {
         self.path.join("pending")
     }
 
+    /// Listens also for those that have another root directory, where no path leads to a socket: at an abstract name
+    /// that says the same. For as long as this process lives nobody else has it, be that another daemon's.
+    pub fn listen_beyond_roots(&self, name: &str) -> io::Result<Listening> {
+        let path = self.path.join(name);
+        let address = SocketAddr::from_abstract_name(path.as_os_str().as_bytes())?;
+        let listener = net::UnixListener::bind_addr(&address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Listening { listener: UnixListener::from_std(listener)?, path: None })
+    }
+
     /// Listens on a socket of this name with this mode, in the place of any old one.
     pub fn listen(&self, name: &str, mode: u32) -> Result<Listening, Unusable> {
         let path = self.path.join(name);
@@ -91,23 +103,23 @@ impl RuntimeDirectory {
             Ok(listener)
         });
         match bound {
-            Ok(listener) => Ok(Listening { listener, path }),
+            Ok(listener) => Ok(Listening { listener, path: Some(path) }),
             Err(error) => Err(Unusable::Make { path, error }),
         }
     }
 }
 
-/// A listening socket, whose path goes away with it.
+/// A listening socket, whose path goes away with it if it has one.
 #[derive(Debug)]
 pub struct Listening {
     /// It.
     pub listener: UnixListener,
-    path: PathBuf,
+    path: Option<PathBuf>,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        self.path.iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }
 

@@ -65,6 +65,11 @@ impl PoolBoard {
         })
     }
 
+    /// Are requests under way in this slot, as far as it says?
+    pub fn is_busy(&self, slot: u32) -> bool {
+        self.view().slot(slot as usize).is_some_and(|slot| slot.active > 0)
+    }
+
     /// A worker is on its way.
     pub fn place(&self, slot: u32, serial: u32, threads: u32, pid: u32) {
         self.view().place(slot as usize, serial, SlotState::Starting, threads, pid);

@@ -12,6 +12,7 @@ mod orders;
 use super::difference::{self, Change, Present};
 use super::errands::Reply;
 use super::pool::{Opening, Pool, PoolKey, Surroundings};
+use super::roster::Roster;
 use super::worker::{News, Report, printable};
 use crate::configuration::asked::AskedOnce;
 use crate::configuration::{Accounts, Group, Instance, Privilege, accept, state};
@@ -217,6 +218,11 @@ impl Household {
     }
 
     fn start_pool(&mut self, opening: Opening, now: Instant) -> Option<u64> {
+        self.start_pool_beside(opening, false, now)
+    }
+
+    /// With `beside`, another serves meanwhile.
+    fn start_pool_beside(&mut self, opening: Opening, beside: bool, now: Instant) -> Option<u64> {
         let title = opening.group.title().to_string();
         let mut pool = match Pool::open(opening, self.terms.surroundings.clone()) {
             Ok(pool) => pool,
@@ -228,6 +234,9 @@ impl Household {
         if pool.group().options.is_service() {
             let same = self.pools.values().filter(|other| other.key == pool.key);
             pool.wait_for(same.map(|other| other.id).collect());
+        }
+        if beside {
+            pool.begin_beside();
         }
         pool.tick(now);
         let id = pool.id;
@@ -276,7 +285,7 @@ impl Household {
         }
         let called_off = place.successor.take();
         let Some(old) = self.pools.get(&place.serving) else { return };
-        let wanted = old.roster().wanted();
+        let (wanted, beside) = (old.roster().wanted(), old.roster().serves());
         let alone = group.options.is_service() || old.group().options.is_service();
         // What a configuration named before, and this one does not, is no concern of the new pool's.
         let scripts = if named || !old.preloaded { old.scripts().to_vec() } else { Vec::new() };
@@ -288,7 +297,7 @@ impl Household {
             self.open(opening, now);
             return;
         }
-        let successor = self.start_pool(opening, now);
+        let successor = self.start_pool_beside(opening, beside, now);
         if let Some(place) = self.places.get_mut(key) {
             place.successor = successor;
         }
@@ -301,7 +310,8 @@ impl Household {
         let old =
             self.places.get(&key).filter(|place| place.successor == Some(id)).map(|place| place.serving);
         let rival = old.and_then(|old| self.pools.get(&old)).is_some_and(|old| old.roster().serves_loaded());
-        let ready = matches!(news, News::Ready { .. });
+        // A successor that fails at some is as complete as it will be; an old pool may have nobody left.
+        let turn = matches!(news, News::Ready { .. } | News::Exited { .. });
         if matches!(news, News::Worn { reason: Reason::Inactivity }) && self.rest(&key, id, serial, now) {
             return;
         }
@@ -309,9 +319,8 @@ impl Household {
             pool.hear(serial, news, rival, now);
         }
         self.forget_deserted(id, now);
-        if ready {
-            self.hand_over(&key, id, now);
-        }
+        let successor = self.places.get(&key).and_then(|place| place.successor).filter(|_| turn);
+        successor.into_iter().for_each(|successor| self.hand_over(&key, successor, now));
     }
 
     /// A worker has had nothing to do for long. Where requests have opened its pool, they may do so again:
@@ -340,16 +349,22 @@ impl Household {
         alone && empty
     }
 
-    /// A successor that serves takes its place.
+    /// A successor that serves takes its place, as soon as it can do what the old pool does.
     fn hand_over(&mut self, key: &PoolKey, id: u64, now: Instant) {
-        let serves = self.pools.get(&id).is_some_and(|pool| pool.roster().serves());
-        let Some(place) = self.places.get_mut(key).filter(|place| serves && place.successor == Some(id))
-        else {
+        let roster_of = |id| self.pools.get(&id).map(Pool::roster);
+        let Some(old) = self.places.get(key).filter(|place| place.successor == Some(id)) else { return };
+        let old_serves = roster_of(old.serving).is_some_and(Roster::serves);
+        let may = |new: &Roster| new.is_complete() || (new.serves() && !old_serves);
+        if !roster_of(id).is_some_and(may) {
             return;
-        };
+        }
+        let Some(place) = self.places.get_mut(key) else { return };
         let old = std::mem::replace(&mut place.serving, id);
         place.successor = None;
         tracing::info!(group = %key.process_group, "the changed group has taken over");
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.take_over(now);
+        }
         self.dismiss(old, now);
     }
 

@@ -21,13 +21,14 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tokio::net::{UnixStream, unix::pipe};
 use wsgid_proto::launch::{
-    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD, WorkerPlan,
+    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, NAME_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD,
+    WorkerPlan,
 };
 use wsgid_proto::pulse::Pulse;
 use wsgid_proto::{Message, broker};
@@ -122,6 +123,7 @@ struct Equipment {
     control: OwnedFd,
     listener: OwnedFd,
     pulse: OwnedFd,
+    name: OwnedFd,
     output: OwnedFd,
     ours: (Conversation, pipe::Receiver, SharedWords),
 }
@@ -148,8 +150,15 @@ impl Premises {
         scores: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
         let plan = self.worker_plan(group, place, scores.is_some());
-        let Equipment { plan, control, listener, pulse, output, ours } = self.equip(group, place, &plan)?;
-        let own = [(plan, WORKER_PLAN_FD), (control, CONTROL_FD), (listener, LISTEN_FD), (pulse, PULSE_FD)];
+        let Equipment { plan, control, listener, pulse, name, output, ours } =
+            self.equip(group, place, &plan)?;
+        let own = [
+            (plan, WORKER_PLAN_FD),
+            (control, CONTROL_FD),
+            (listener, LISTEN_FD),
+            (pulse, PULSE_FD),
+            (name, NAME_FD),
+        ];
         let spawned = self.spawn(group, own.into(), board, scores, output);
         if spawned.is_err() {
             let _ = fs::remove_file(self.socket_of(place.pool, place.serial));
@@ -182,24 +191,31 @@ impl Premises {
         template: &Arc<Template>,
     ) -> Result<Launched, LaunchError> {
         let plan = self.worker_plan(group, place, group.options.server_metrics);
-        let Equipment { plan, control, listener, pulse, output, ours } = self.equip(group, place, &plan)?;
+        let Equipment { plan, control, listener, pulse, name, output, ours } =
+            self.equip(group, place, &plan)?;
         if let Err(error) = ours.0.ask_for_credentials() {
             let _ = fs::remove_file(self.socket_of(place.pool, place.serial));
             return Err(error.into());
         }
-        template.fork([plan, control, listener, pulse, output]);
+        template.fork([plan, control, listener, pulse, name, output]);
         Ok(Equipment::launched(ours, Source::Template(template.parentage(group.identity.uid))))
     }
 
     fn worker_plan(&self, group: &Group, place: Place<'_>, server_metrics: bool) -> WorkerPlan {
         WorkerPlan {
             server_metrics,
-            attach: if self.watch || group.options.chroot.is_some() {
-                Bytes::new()
-            } else {
-                Bytes::copy_from_slice(self.attach.as_os_str().as_bytes())
-            },
+            attach: self.attach_for(group),
             ..plan::worker_plan(group, place, self.watch)
+        }
+    }
+
+    /// Below another root directory no path leads to the socket, and its abstract name does.
+    fn attach_for(&self, group: &Group) -> Bytes {
+        let path = self.attach.as_os_str().as_bytes();
+        match &group.options.chroot {
+            _ if self.watch => Bytes::new(),
+            None => Bytes::copy_from_slice(path),
+            Some(_) => [b"\0", path].concat().into(),
         }
     }
 
@@ -211,8 +227,9 @@ impl Premises {
         let pulse = words.file().try_clone_to_owned()?;
         // Last: a file that stays where something fails after it.
         let path = self.socket_of(place.pool, place.serial);
-        let listener = self.listen(group, &path).map_err(|error| LaunchError::Socket { path, error })?;
-        Ok(Equipment { plan, control, listener, pulse, output, ours: (conversation, lines, words) })
+        let bound = self.listen(group, &path);
+        let (listener, name) = bound.map_err(|error| LaunchError::Socket { path, error })?;
+        Ok(Equipment { plan, control, listener, pulse, name, output, ours: (conversation, lines, words) })
     }
 
     /// Starts the launcher, which becomes the group's Python.
@@ -251,8 +268,9 @@ impl Premises {
         Ok(file.into())
     }
 
-    /// Only the web user (and root) may connect, and only while the worker listens.
-    fn listen(&self, group: &Group, path: &Path) -> io::Result<OwnedFd> {
+    /// Only the web user (and root) may connect, and only while the worker listens. With the socket comes the file
+    /// that is its name.
+    fn listen(&self, group: &Group, path: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
         let backlog = i32::try_from(group.options.listen_backlog).unwrap_or(i32::MAX);
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         let _ = fs::remove_file(path); // of an earlier daemon; this one's names are new
@@ -262,7 +280,8 @@ impl Premises {
             chown(path, Some(Uid::from_raw(group.web_uid)), Some(Gid::from_raw(group.web_gid)))?;
         }
         listen(&listener, Backlog::new(backlog)?)?;
-        Ok(listener)
+        let name = File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+        Ok((listener, name.into()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::time::Duration;
 use wsgid_proto::launch::{BOOTSTRAP, LaunchPlan, WorkerPlan};
 use wsgid_proto::options::ProcessGroup;
 
@@ -97,10 +98,13 @@ fn idle_seconds(options: &ProcessGroup) -> u32 {
     [idle, options.inactivity_timeout].into_iter().filter(|&seconds| seconds > 0).min().unwrap_or(0)
 }
 
-/// Often enough to be sure of a silence, and seldom enough to let an idle machine sleep: milliseconds.
+/// Often enough to be sure of a silence, and seldom enough to let an idle machine sleep: milliseconds. A silence is
+/// looked for also where a request may take only so long.
 fn beat(options: &ProcessGroup) -> u64 {
-    let quarter = u64::from(options.deadlock_timeout) * 250;
-    if quarter == 0 { 0 } else { quarter.clamp(250, 30_000) }
+    let deadlock = Duration::from_secs(options.deadlock_timeout.into());
+    let times = [Some(deadlock).filter(|time| !time.is_zero()), options.request_limit()];
+    let quarter = times.into_iter().flatten().min().map(|time| time.as_millis() as u64 / 4);
+    quarter.map_or(0, |quarter| quarter.clamp(250, 30_000))
 }
 
 /// As in mod_wsgi, `%{GROUP}` is `(wsgi:name)`; any other name stands as it is.
@@ -150,6 +154,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         receive_buffer: options.receive_buffer_size,
         reload_at_once: options.reload_at_once,
         reload_on: options.reload_on.clone(),
+        locale: options.locale.clone().unwrap_or_default(),
         attach: Bytes::new(), // the premises know, here and below
         template: false,
         server: (*group.server).clone(),

@@ -301,6 +301,17 @@ impl Pool {
         self.perform(actions, now);
     }
 
+    /// See [`Roster::begin_beside`].
+    pub fn begin_beside(&mut self) {
+        self.roster.begin_beside();
+    }
+
+    /// It serves in the place of another from now on.
+    pub fn take_over(&mut self, now: Instant) {
+        let actions = self.roster.take_over(now);
+        self.perform(actions, now);
+    }
+
     /// One more worker, if there is room.
     pub fn grow(&mut self, now: Instant) {
         let actions = self.roster.grow(now);
@@ -442,7 +453,9 @@ impl Pool {
     }
 
     fn bury(&mut self, serial: u32, how: &str, last_line: &str, now: Instant) -> Vec<Action> {
-        let stage = self.roster.members().find(|(other, ..)| *other == serial).map(|(.., stage)| stage);
+        let member = self.roster.members().find(|(other, ..)| *other == serial);
+        let stage = member.map(|(.., stage)| stage);
+        let busy = member.is_some_and(|(_, slot, _)| self.board.is_busy(slot));
         self.watch.forget(serial);
         let reason = self.reasons.remove(&serial);
         let how = &in_view_of(reason, how);
@@ -466,7 +479,7 @@ impl Pool {
         let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
         records::remove(&self.surroundings.premises.sockets, self.id, serial);
         let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };
-        self.roster.exited(serial, &words, now)
+        self.roster.exited(serial, &words, busy, now)
     }
 
     fn say(&self, state: PoolState) {

@@ -33,6 +33,9 @@ use wsgid_proto::launch::Reason;
 /// A worker that is not ready after so long never will be.
 pub const STARTUP: Duration = Duration::from_secs(120);
 
+/// So many workers in a row that end as soon as they are ready mean that the next one will, too.
+const SHORT_LIVED: u32 = 4;
+
 /// Beyond `shutdown-timeout`, what a worker gets to end by itself.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
@@ -136,8 +139,12 @@ pub struct Roster {
     tried: Stamps,
     trouble: String,
     stuck: bool,
+    /// So many in a row have come up and ended at once, and by themselves.
+    short_lived: u32,
     failing: bool,
     leaving: bool,
+    /// Another pool serves as long as this one has not all its workers.
+    beside: bool,
     /// Nobody is started as long as another pool's workers have not gone.
     held: bool,
 }
@@ -158,6 +165,8 @@ impl Roster {
             tried: Stamps::new(),
             trouble: String::new(),
             stuck: false,
+            short_lived: 0,
+            beside: false,
             failing: false,
             leaving: false,
             held: false,
@@ -204,8 +213,8 @@ impl Roster {
         actions
     }
 
-    /// A worker's process has ended, `how` in words.
-    pub fn exited(&mut self, serial: u32, how: &str, now: Instant) -> Vec<Action> {
+    /// A worker's process has ended, `how` in words; `busy` with a request, which may be what has ended it.
+    pub fn exited(&mut self, serial: u32, how: &str, busy: bool, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         let Some(member) = self.members.remove(&serial) else { return actions };
         actions.push(Action::Clear { slot: member.slot });
@@ -213,11 +222,15 @@ impl Roster {
             Stage::Starting { .. } => {
                 self.failed(format!("a worker {how} before it was ready"), now);
             }
-            // It came up: whatever ended it, the next one may as well, and requests wait for it.
+            // It came up: whatever ended it, the next one may as well, and requests wait for it; but not where none
+            // stays.
             Stage::Ready { since, .. } => {
-                if now.duration_since(since) >= STEADY {
+                let steady = now.duration_since(since) >= STEADY;
+                if steady {
                     self.backoff.reset();
                 }
+                let by_itself = !steady && !busy && !self.terms.alone;
+                self.short_lived = if by_itself { self.short_lived.saturating_add(1) } else { 0 };
                 self.backoff.failed(now);
                 self.trouble = format!("a worker {how}");
             }
@@ -276,6 +289,14 @@ impl Roster {
         self.retire(serial, reason, now, &mut actions);
         self.settle(now, &mut actions);
         actions
+    }
+
+    /// A worker that was told to finish and end can't.
+    pub fn end(&mut self, serial: u32) -> Vec<Action> {
+        let leaving = |member: &&mut Member| matches!(member.stage, Stage::Draining { .. });
+        let Some(member) = self.members.get_mut(&serial).filter(leaving) else { return Vec::new() };
+        member.stage = Stage::Doomed;
+        vec![Action::Kill { serial }]
     }
 
     /// A worker has nothing to do: it goes, and nobody comes. `None` if the others would be too few.
@@ -344,6 +365,17 @@ impl Roster {
         actions
     }
 
+    /// Another pool serves until this one [`Roster::is_complete`]; until then this one's workers come as in a roll.
+    pub fn begin_beside(&mut self) {
+        self.beside = true;
+    }
+
+    /// It serves alone from now on.
+    pub fn take_over(&mut self, now: Instant) -> Vec<Action> {
+        self.beside = false;
+        self.tick(now)
+    }
+
     /// Nobody comes until [`Roster::release`].
     pub fn hold(&mut self) {
         self.held = true;
@@ -382,6 +414,7 @@ impl Roster {
     fn renew(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.backoff.reset();
+        self.short_lived = 0;
         self.begin_roll(reason);
         self.settle(now, &mut actions);
         actions

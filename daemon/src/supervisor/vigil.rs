@@ -2,7 +2,9 @@
 //! told what there is and the time, and says what to do and when to look again.
 //!
 //! A request over `request-timeout` is first interrupted, where the group has an `interrupt-timeout`, and given
-//! up when that has passed; without one it is given up at once. Giving up a request is giving up its worker.
+//! up when that has passed; without one it is given up at once. Giving up a request is giving up its worker, which
+//! serves on until another is in its place; but not one that nobody would be served by: whose threads are all given up,
+//! or which has shown no sign of life for as long as a request may take.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +54,10 @@ impl Rules {
 pub struct Signs {
     /// Its requests.
     pub busy: Vec<Busy>,
+    /// Its threads.
+    pub threads: u32,
+    /// Requests that it has been sent and has not begun: a hint, from the board.
+    pub unread: u32,
     /// When it had Python's lock last; 0 before the first time.
     pub last_beat: u64,
     /// Bytes in memory, if they were looked at.
@@ -67,6 +73,8 @@ pub enum Finding {
     GiveUp(Busy),
     /// Nobody gets Python's lock any more.
     Stuck,
+    /// Nobody whom it is sent would be served.
+    Lost,
     /// Over `memory-high`.
     High(u64),
     /// Over `memory-max`.
@@ -79,6 +87,7 @@ pub struct Vigil {
     /// Requests that were too long, by thread: which, and when it was given up or is to be.
     late: BTreeMap<u32, (u64, Fate)>,
     stuck: bool,
+    lost: bool,
     heavy: bool,
 }
 
@@ -93,6 +102,7 @@ impl Vigil {
     pub fn look(&mut self, rules: &Rules, signs: &Signs, now: u64) -> (Vec<Finding>, Option<Duration>) {
         let mut findings = Vec::new();
         let requests = self.look_at_requests(rules, signs, now, &mut findings);
+        self.look_at_hope(rules, signs, now, &mut findings);
         let lock = self.look_at_lock(rules, signs, now, &mut findings);
         let memory = self.look_at_memory(rules, signs, &mut findings);
         (findings, [requests, lock, memory].into_iter().flatten().min())
@@ -138,6 +148,19 @@ impl Vigil {
             self.late.insert(busy.thread, (busy.begun, fate));
         }
         Some(next)
+    }
+
+    /// The limit of a request goes for all of them together, too. [`super::plan`] has workers with one beat often enough.
+    fn look_at_hope(&mut self, rules: &Rules, signs: &Signs, now: u64, findings: &mut Vec<Finding>) {
+        let Some(limit) = rules.request.filter(|_| !self.lost) else { return };
+        let given_up = self.late.values().filter(|(_, fate)| *fate == Fate::GivenUp).count();
+        let silence = Duration::from_micros(now.saturating_sub(signs.last_beat));
+        let is_silent = signs.last_beat != 0 && silence >= limit;
+        let no_thread_left = given_up > 0 && given_up >= signs.threads as usize;
+        if no_thread_left || (is_silent && (given_up > 0 || signs.unread > 0)) {
+            self.lost = true;
+            findings.push(Finding::Lost);
+        }
     }
 
     fn look_at_lock(
@@ -191,7 +214,7 @@ mod tests {
 
     fn signs(begun: &[u64]) -> Signs {
         let busy = (1..).zip(begun).map(|(thread, &begun)| Busy { thread, begun, ident: 0 }).collect();
-        Signs { busy, ..Default::default() }
+        Signs { busy, threads: 9, ..Default::default() }
     }
 
     #[test]
@@ -224,6 +247,30 @@ mod tests {
         let mut vigil = Vigil::default();
         vigil.look(&rules, &late, 11 * SECOND);
         assert_eq!(vigil.look(&rules, &signs(&[]), 15 * SECOND), (vec![], seconds(5)));
+    }
+
+    #[test]
+    fn a_worker_whose_threads_are_all_given_up_is_lost() {
+        let rules = Rules { request: seconds(10), ..Default::default() };
+        let of_two = |begun: &[u64]| Signs { threads: 2, ..signs(begun) };
+        let mut vigil = Vigil::default();
+        let one = of_two(&[SECOND, 5 * SECOND]);
+        assert_eq!(vigil.look(&rules, &one, 11 * SECOND).0, [Finding::GiveUp(one.busy[0])]);
+        assert_eq!(vigil.look(&rules, &one, 15 * SECOND).0, [Finding::GiveUp(one.busy[1]), Finding::Lost]);
+        assert_eq!(vigil.look(&rules, &one, 16 * SECOND).0, []);
+    }
+
+    #[test]
+    fn a_silent_worker_is_lost_once_somebody_has_waited_for_it_in_vain() {
+        let rules = Rules { request: seconds(10), ..Default::default() };
+        let silent = |last_beat, unread, begun: &[u64]| Signs { last_beat, unread, ..signs(begun) };
+        let look = |signs: &Signs| Vigil::default().look(&rules, signs, 21 * SECOND).0;
+        assert_eq!(look(&silent(SECOND, 0, &[])), [], "nobody waits");
+        assert_eq!(look(&silent(12 * SECOND, 1, &[])), [], "it has been alive since");
+        assert_eq!(look(&silent(0, 1, &[])), [], "it does not beat");
+        assert_eq!(look(&silent(11 * SECOND, 1, &[])), [Finding::Lost]);
+        let late = silent(11 * SECOND, 0, &[SECOND]);
+        assert_eq!(look(&late), [Finding::GiveUp(late.busy[0]), Finding::Lost]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Single system calls without a safe wrapper elsewhere.
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -146,6 +147,29 @@ pub fn default_signals() {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: SIG_DFL runs no code of ours; signals that can't be changed answer with an error.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// What a signal did before it was ignored.
+#[derive(Debug)]
+pub struct Handler {
+    signal: Signal,
+    action: SigAction,
+}
+
+/// Ignores a signal, in the next program of this process, too.
+pub fn ignore(signal: Signal) -> io::Result<Handler> {
+    let nothing = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: SIG_IGN runs no code.
+    let action = unsafe { sigaction(signal, &nothing) }?;
+    Ok(Handler { signal, action })
+}
+
+impl Handler {
+    /// As before.
+    pub fn restore(&self) -> io::Result<()> {
+        // SAFETY: the handler that was there all the time before, and that nothing has been taken from.
+        unsafe { sigaction(self.signal, &self.action) }.map(drop).map_err(io::Error::from)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Finding the next daemon when this one is gone: killed, or replaced by a newer program. A worker needs none to
 //! serve, so it goes on, and knocks at `attach.sock` until somebody takes it over, tells it to end, or hangs up on it
-//! again and again, as on a stranger.
+//! again and again, as on a stranger; or until its own socket has lost its name, which a daemon takes away from those
+//! that it does not know, and which goes with the runtime directory where there is to be no daemon any more.
+//!
+//! Below a root directory of its own a worker knocks at an abstract name. Anybody might listen there while there is
+//! no daemon, so it has to be root's, as whose daemon alone can there be such a worker.
 //!
 //! It hands over its board and its pulse, which nobody else may have kept, and gets a place for its output in
 //! return. The new control socket takes the number of the old one, so that whoever uses that need not know.
@@ -8,12 +12,14 @@
 use crate::worker::Worker;
 use crate::{journal, sys};
 use bytes::BytesMut;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, getsockopt, sendmsg, socket,
+};
+use nix::sys::stat::fstat;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 use wsgid_proto::Message;
 use wsgid_proto::frame::{self, Kind};
@@ -69,7 +75,7 @@ enum Attempt {
     Attached,
     /// There is one that has no use for this worker.
     Refused(Retire),
-    /// There will be none: its directory is gone.
+    /// There will be none that knows of it: the name of its socket is gone.
     Hopeless,
     /// There is one that hangs up without a word, as on a stranger, or that ended just now.
     HungUp,
@@ -82,15 +88,23 @@ enum Attempt {
 pub(crate) struct Keepsakes {
     pub(crate) board: OwnedFd,
     pub(crate) pulse: OwnedFd,
+    /// See [`wsgid_proto::launch::NAME_FD`].
+    pub(crate) name: OwnedFd,
+}
+
+impl Keepsakes {
+    /// Is that file nowhere any more? What can't be found out is taken for no.
+    fn is_nameless(&self) -> bool {
+        fstat(&self.name).is_ok_and(|status| status.st_nlink == 0)
+    }
 }
 
 /// One attempt.
 fn attempt(worker: &Worker, loaded: bool) -> Attempt {
-    let path = Path::new(std::ffi::OsStr::from_bytes(&worker.plan.attach));
-    if path.parent().is_none_or(|directory| !directory.is_dir()) {
+    if worker.keepsakes.is_nameless() {
         return Attempt::Hopeless;
     }
-    match knock(worker, path, loaded) {
+    match knock(worker, loaded) {
         Ok(attempt) => attempt,
         Err(error) if is_nobody_there(&error) => Attempt::Later,
         Err(error) if is_hung_up(&error) => Attempt::HungUp,
@@ -111,8 +125,26 @@ fn is_hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn knock(worker: &Worker, path: &Path, loaded: bool) -> io::Result<Attempt> {
-    let stream = UnixStream::connect(path)?;
+/// To whoever listens at that path or, after a NUL, at that abstract name; but not where too many wait there already.
+fn connect(attach: &[u8]) -> io::Result<UnixStream> {
+    let (address, anybody_may_listen) = match attach {
+        [0, name @ ..] => (UnixAddr::new_abstract(name)?, true),
+        path => (UnixAddr::new(path)?, false),
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &address)?;
+    let listener = getsockopt(&socket, PeerCredentials)?.uid();
+    if anybody_may_listen && listener != 0 {
+        return Err(io::Error::other(format!("user {listener} listens in its place")));
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+fn knock(worker: &Worker, loaded: bool) -> io::Result<Attempt> {
+    let stream = connect(&worker.plan.attach)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let attach = Attach { pool: worker.plan.pool, serial: worker.plan.serial, loaded };

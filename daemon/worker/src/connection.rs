@@ -6,6 +6,7 @@
 use crate::kept::Kept;
 use crate::sys;
 use bytes::BytesMut;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
     kept: &'static Kept,
     /// The thread that owns it reads on its own account.
     unwatched: bool,
+    /// Something has been sent since the last head came: the peer may not have taken it yet.
+    has_sent: bool,
     input: BytesMut,
     out: Vec<u8>,
 }
@@ -60,7 +63,15 @@ pub(crate) struct Connection {
 impl Connection {
     /// A new one that has been given a seat.
     pub(crate) fn new(stream: UnixStream, seat: usize, kept: &'static Kept) -> Self {
-        Self { stream, seat, kept, unwatched: false, input: BytesMut::new(), out: Vec::new() }
+        Self {
+            stream,
+            seat,
+            kept,
+            unwatched: false,
+            has_sent: false,
+            input: BytesMut::new(),
+            out: Vec::new(),
+        }
     }
 
     /// Its place among the kept ones.
@@ -81,6 +92,7 @@ impl Connection {
                     return Err(DecodeError::Unexpected { got: frame.kind, due: Kind::RequestHead }.into());
                 }
                 let head = RequestHead::decode(frame.payload)?;
+                self.has_sent = false;
                 return if self.input.is_empty() { Ok(Some(head)) } else { Err(Broken::Eager) };
             }
             match self.receive(ROOM, false) {
@@ -135,8 +147,15 @@ impl Connection {
         frame::put(&mut self.out, kind, payload);
     }
 
+    /// Would what was put, if it is short, go out without a wait?
+    pub(crate) fn has_room(&self) -> bool {
+        let mut writable = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        !self.has_sent || poll(&mut writable, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
     /// Sends all that was put.
     pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+        self.has_sent |= !self.out.is_empty();
         let sent = self.send(&self.out, b"", None);
         self.out.clear();
         self.out.shrink_to(KEPT_BUFFER);
@@ -145,6 +164,7 @@ impl Connection {
 
     /// Sends all that was put and one more frame, whose payload is not copied.
     pub(crate) fn flush_with(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Broken> {
+        self.has_sent = true;
         self.out.extend_from_slice(&frame::header(kind, payload.len()));
         let sent = self.send(&self.out, payload, None);
         self.out.clear();
@@ -159,6 +179,7 @@ impl Connection {
         descriptor: BorrowedFd<'_>,
     ) -> Result<(), Broken> {
         self.flush()?;
+        self.has_sent = true;
         self.put(kind, payload);
         let sent = self.send(&self.out, b"", Some(descriptor));
         self.out.clear();

@@ -56,12 +56,14 @@ impl Control {
         self.send(&ready.frame());
     }
 
-    /// Tells, once in this worker's life, that its code is no longer what is on disk.
-    pub(crate) fn reload_wanted(&self, reason: &str) {
-        if !self.reload_wanted.swap(true, Ordering::AcqRel) {
+    /// Tells, once in this worker's life, that its code is no longer what is on disk. False if that was told before.
+    pub(crate) fn reload_wanted(&self, reason: &str) -> bool {
+        let first = !self.reload_wanted.swap(true, Ordering::AcqRel);
+        if first {
             let reason = reason.chars().take(bounds::SMALL / 8).collect();
             self.send(&ReloadWanted { reason }.frame());
         }
+        first
     }
 
     /// Asks to be replaced; where that is for the number of requests, a second time to be told to end at once.

@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-/// More connections than an httpd has threads would be odd; beyond it they are closed.
+/// More connections than an httpd has threads would be odd; beyond it, or twice the worker's own, they are closed.
 const SEATS: usize = 1024;
 const BELL: u64 = u64::MAX;
 const DOOR: u64 = u64::MAX - 1;
@@ -70,17 +70,23 @@ struct Seats {
 }
 
 impl Kept {
-    /// Begins with an open door, through which only these users may come.
-    pub(crate) fn new(door: UnixListener, peers: [u32; 3], buffers: [u64; 2]) -> io::Result<Self> {
+    /// Begins with an open door, through which only these users may come, to so many threads.
+    pub(crate) fn new(
+        door: UnixListener,
+        peers: [u32; 3],
+        buffers: [u64; 2],
+        threads: u32,
+    ) -> io::Result<Self> {
         door.set_nonblocking(true)?;
+        let number = SEATS.max(threads as usize * 2);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         epoll.add(&door, once(DOOR))?;
         let seats = Seats {
-            resting: (0..SEATS).map(|_| None).collect(),
-            news: vec![false; SEATS],
-            free: (0..SEATS).rev().collect(),
+            resting: (0..number).map(|_| None).collect(),
+            news: vec![false; number],
+            free: (0..number).rev().collect(),
             turn: 0,
         };
         Ok(Self {
@@ -93,7 +99,7 @@ impl Kept {
             stopping: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             seats: Mutex::new(seats),
-            numbers: (0..SEATS).map(|_| AtomicI32::new(-1)).collect(),
+            numbers: (0..number).map(|_| AtomicI32::new(-1)).collect(),
         })
     }
 
@@ -152,7 +158,7 @@ impl Kept {
         let _ = (send > 0).then(|| setsockopt(&stream, sockopt::SndBuf, &send));
         let _ = (receive > 0).then(|| setsockopt(&stream, sockopt::RcvBuf, &receive));
         let Some(seat) = self.free_seat() else {
-            self.complain(&format!("a connection is refused: {SEATS} are busy already"));
+            self.complain(&format!("a connection is refused: {} are busy already", self.numbers.len()));
             return None;
         };
         self.crowded.store(false, Ordering::Relaxed);
@@ -176,7 +182,9 @@ impl Kept {
             return Some(seat);
         }
         let turn = seats.turn;
-        let resting = (turn..SEATS).chain(0..turn).find_map(|seat| Some((seat, seats.resting[seat].take()?)));
+        let resting = (turn..self.numbers.len())
+            .chain(0..turn)
+            .find_map(|seat| Some((seat, seats.resting[seat].take()?)));
         let (seat, connection) = resting?;
         seats.turn = seat + 1;
         drop(seats);
@@ -231,7 +239,7 @@ impl Kept {
 
     /// After [`Kept::stop`]: has everybody left?
     pub(crate) fn is_empty(&self) -> bool {
-        self.door_left.load(Ordering::Acquire) && locked(&self.seats).free.len() == SEATS
+        self.door_left.load(Ordering::Acquire) && locked(&self.seats).free.len() == self.numbers.len()
     }
 
     /// Sends every thread home that waits, or will.

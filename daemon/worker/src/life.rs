@@ -163,6 +163,7 @@ fn for_python<'py>(py: Python<'py>, plan: &WorkerPlan, wakeup: &Wakeup) -> PyRes
     dict.set_item("home", OsStr::from_bytes(&plan.home))?;
     dict.set_item("python_path", paths)?;
     dict.set_item("switch_interval", plan.switch_interval)?;
+    dict.set_item("locale", &plan.locale)?;
     dict.set_item("process_group", &plan.process_group)?;
     dict.set_item("application_group", &plan.application_group)?;
     dict.set_item("processes", plan.processes.max(1))?;

@@ -35,7 +35,7 @@ pub(crate) struct Outfit {
     pub(crate) scores: Option<File>,
     /// What the supervisor sees of this worker.
     pub(crate) pulse: Pulse<'static>,
-    /// The files behind the board and the pulse.
+    /// The files behind the board and the pulse, and the socket's name.
     pub(crate) keepsakes: Keepsakes,
 }
 
@@ -99,7 +99,8 @@ pub(crate) fn take_over() -> Result<Role, Misfit> {
     }
     let listener = adopt(launch::LISTEN_FD, "listening socket")?;
     let pulse = adopt(launch::PULSE_FD, "pulse")?;
-    Outfit::of(plan, control, listener, pulse, common).map(Role::Worker)
+    let name = adopt(launch::NAME_FD, "socket's name")?;
+    Outfit::of(plan, control, listener, [pulse, name], common).map(Role::Worker)
 }
 
 impl Outfit {
@@ -108,15 +109,15 @@ impl Outfit {
         riders: [OwnedFd; launch::FORK_RIDERS],
         common: Common,
     ) -> Result<(Self, OwnedFd), Misfit> {
-        let [plan, control, listener, pulse, output] = riders;
-        Ok((Self::of(read_plan(plan)?, control, listener, pulse, common)?, output))
+        let [plan, control, listener, pulse, name, output] = riders;
+        Ok((Self::of(read_plan(plan)?, control, listener, [pulse, name], common)?, output))
     }
 
     fn of(
         plan: WorkerPlan,
         control: OwnedFd,
         listener: OwnedFd,
-        pulse_file: OwnedFd,
+        [pulse_file, name]: [OwnedFd; 2],
         common: Common,
     ) -> Result<Self, Misfit> {
         let Common { board, board_file, scores } = common;
@@ -124,7 +125,7 @@ impl Outfit {
             return Err(NotABoard.into());
         }
         let pulse = sys::map_words(&pulse_file).map_err(unusable(launch::PULSE_FD, "pulse"))?;
-        let keepsakes = Keepsakes { board: board_file, pulse: pulse_file };
+        let keepsakes = Keepsakes { board: board_file, pulse: pulse_file, name };
         let (control, listener, pulse) = (control.into(), listener.into(), Pulse::over(pulse));
         Ok(Self { plan, board, control, listener, scores, pulse, keepsakes })
     }

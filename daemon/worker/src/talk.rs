@@ -241,10 +241,14 @@ impl Conversation {
                 self.put(Kind::Abort, &Abort { cause: *cause, detail }.encode())
             }
         };
-        // Before the write: whoever is woken by the answer finds this thread free.
-        self.duty = None;
+        // Before the write: whoever is woken by the answer finds this thread free. But it is not free as long as the
+        // write has to wait for a client that is slow.
+        if self.connection.has_room() {
+            self.duty = None;
+        }
         let whole = matches!(ending, Ending::Whole | Ending::Judged(_)) && put.is_ok();
         let sent = self.flush();
+        self.duty = None;
         (whole && sent.is_ok() && self.exchange.phase() == Phase::Finished).then_some(self.connection)
     }
 

@@ -46,7 +46,7 @@ impl Worker {
         let worker = Worker {
             claim: Claim { slot: plan.slot as usize, serial: plan.serial },
             control: Control::new(control),
-            kept: Kept::new(listener, peers, [plan.send_buffer, plan.receive_buffer])?,
+            kept: Kept::new(listener, peers, [plan.send_buffer, plan.receive_buffer], plan.threads)?,
             scripts,
             scores,
             wear: Wear::new(
@@ -165,8 +165,9 @@ pub(crate) fn abandon_in_child() {
 /// Tells the supervisor that the code on disk has changed.
 pub(crate) fn want_reload(reason: &str) {
     if let Some(worker) = Worker::get().filter(|_| !forked()) {
-        journal::note(&format!("reload wanted: {reason}"));
-        worker.control.reload_wanted(reason);
+        if worker.control.reload_wanted(reason) {
+            journal::note(&format!("reload wanted: {reason}"));
+        }
     }
 }
 

@@ -66,7 +66,8 @@ fn answer(mut stream: &UnixStream, says: &Says, socket_dir: &str) {
     stream.read_exact(&mut [0; wsgid_proto::frame::HEADER]).unwrap();
     match says {
         Says::Opened(pool, board) => {
-            let frame = PoolOpened { pool: *pool, socket_dir: socket_dir.into() }.frame();
+            let frame =
+                PoolOpened { pool: *pool, socket_dir: socket_dir.into(), ..Default::default() }.frame();
             let descriptors = [board.as_raw_fd()];
             let rights = [ControlMessage::ScmRights(&descriptors)];
             let parts = [IoSlice::new(&frame)];
@@ -396,6 +397,58 @@ fn a_hungry_request_that_nobody_has_woken_takes_the_thread_that_is_kept_for_it()
 }
 
 #[test]
+fn a_thread_kept_for_one_that_does_not_run_is_taken_in_the_end() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Ready, 1, 1);
+    // A child that has been stopped: its request is hungry, and does not sleep.
+    let mut queued = board.enqueue(board.join(1), u32::MAX).unwrap();
+    board.hunger(&mut queued);
+    scene.deliver(&scene.runtime()).unwrap();
+    reports.recv().unwrap();
+}
+
+#[test]
+fn a_worker_that_is_gone_is_passed_over_without_a_daemon() {
+    let scene = Scene::new();
+    broker(scene.directory.path(), vec![scene.opened(), Says::Bytes(Vec::new())]);
+    let reports = worker(scene.directory.path(), POOL, 2);
+    let gone = scene.directory.path().join(worker_socket(POOL, 1));
+    drop(UnixListener::bind(gone).unwrap());
+    let board = scene.shared.board();
+    (0..2).for_each(|slot| board.place(slot, slot as u32 + 1, SlotState::Ready, 1, 1));
+    let delivered = scene.deliver(&scene.runtime()).unwrap();
+    assert_eq!((delivered.claim.serial, delivered.tries.all), (2, 1));
+    assert_eq!(board.slot(0).unwrap().state, SlotState::Draining);
+    reports.recv().unwrap();
+}
+
+#[test]
+fn a_worker_that_is_starting_is_waited_for_as_for_a_thread() {
+    let mut scene = Scene::new();
+    scene.group.queue_timeout = 30;
+    broker(scene.directory.path(), vec![scene.opened()]);
+    let reports = worker(scene.directory.path(), POOL, 1);
+    let board = scene.shared.board();
+    board.place(0, 1, SlotState::Starting, 1, 1);
+    thread::scope(|scope| {
+        let asked = Instant::now();
+        let waiting = scope.spawn(|| scene.deliver(&scene.runtime()));
+        until_waiting(board, 1);
+        while asked.elapsed() < Duration::from_secs(scene.group.connect_timeout.into()) * 2 {
+            assert!(!waiting.is_finished());
+            thread::yield_now();
+        }
+        board.set_state(0, 1, SlotState::Ready);
+        wake_one(board);
+        waiting.join().unwrap().unwrap();
+    });
+    reports.recv().unwrap();
+}
+
+#[test]
 fn a_claim_is_given_back_by_whatever_ends_its_request() {
     let scene = Scene::new();
     broker(scene.directory.path(), vec![scene.opened()]);
@@ -416,7 +469,7 @@ fn a_failing_pool_is_not_waited_for() {
     let scene = Scene::new();
     broker(scene.directory.path(), vec![scene.opened()]);
     scene.shared.board().set_pool_state(PoolState::Failing);
-    assert!(matches!(scene.deliver(&scene.runtime()), Err(Fault::Failing(_))));
+    assert!(matches!(scene.deliver(&scene.runtime()), Err(Fault::Failing { .. })));
 }
 
 #[test]
@@ -447,7 +500,7 @@ fn refusals_have_their_statuses() {
 
 #[test]
 fn an_answer_that_makes_no_sense_is_told_as_that() {
-    let opened = PoolOpened { pool: POOL, socket_dir: "/nowhere".into() };
+    let opened = PoolOpened { pool: POOL, socket_dir: "/nowhere".into(), ..Default::default() };
     let question = AskFate { pool: POOL, serial: 1 };
     for bytes in [opened.frame(), question.frame(), b"HTTP/1.1 200 OK\r\n\r\n".to_vec()] {
         let scene = Scene::new();

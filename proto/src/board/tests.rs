@@ -171,12 +171,13 @@ fn whoever_dies_over_the_healing_is_healed_too() {
 fn a_full_row_or_ledger_is_gone_without() {
     let memory: Vec<_> = (0..Board::<AtomicU64>::words_for(1, 1)).map(|_| AtomicU64::new(0)).collect();
     let board = Board::create_with(&memory, 1);
-    board.place(0, 1, SlotState::Ready, 100, 1);
+    let many = ROW_WORDS + 5;
+    board.place(0, 1, SlotState::Ready, many as u32, 1);
     let row = board.join(10);
     assert_eq!(board.join(11), None);
-    let noted = (0..20).filter(|_| claimed(board.claim(row, Standing::Newcomer)).1.is_some()).count();
+    let noted = (0..many).filter(|_| claimed(board.claim(row, Standing::Newcomer)).1.is_some()).count();
     assert_eq!(noted, ROW_WORDS - 1);
-    assert_eq!(board.slot(0).unwrap().claimed, 20);
+    assert_eq!(board.slot(0).unwrap().claimed, many as u32);
     board.heal(11, dead(10));
     assert_eq!(board.join(11), row, "its row is free again");
 }

@@ -299,6 +299,8 @@ pub struct PoolOpened {
     pub pool: u64,
     #[prost(string, tag = "2")]
     pub socket_dir: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub trouble: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AskFate {
@@ -437,6 +439,9 @@ pub struct WorkerPlan {
     /// path of the socket for whoever has lost the daemon
     #[prost(bytes = "bytes", tag = "25")]
     pub attach: ::prost::bytes::Bytes,
+    /// for setlocale(3); "" if none
+    #[prost(string, tag = "33")]
+    pub locale: ::prost::alloc::string::String,
     /// imports, and is copied for each worker
     #[prost(bool, tag = "32")]
     pub template: bool,

@@ -124,6 +124,9 @@ impl Household {
         let next = match (successor, opening) {
             (Some(successor), _) => {
                 self.places.insert(key.clone(), Place { serving: successor, successor: None });
+                if let Some(pool) = self.pools.get_mut(&successor) {
+                    pool.take_over(now);
+                }
                 self.dismiss(serving, now);
                 Some(successor)
             }
@@ -247,7 +250,7 @@ impl Household {
         self.tick(now);
     }
 
-    /// The next daemon is about to come: whoever it could not take over finishes what it has, and nobody comes in
+    /// The next daemon is about to come: whoever it is not to take over finishes what it has, and nobody comes in
     /// their place; see [`Pool::is_bound`].
     pub fn dismiss_bound(&mut self, now: Instant) {
         self.parting = true;
@@ -280,7 +283,8 @@ impl Household {
 }
 
 fn opened(pool: &Pool, socket_dir: String) -> OpenedPool {
-    OpenedPool { message: PoolOpened { pool: pool.id, socket_dir }, board: pool.board_file() }
+    let trouble = pool.roster().trouble().chars().take(bounds::SMALL / 8).collect();
+    OpenedPool { message: PoolOpened { pool: pool.id, socket_dir, trouble }, board: pool.board_file() }
 }
 
 fn refused(cause: RefusalCause, reason: String) -> PoolRefused {

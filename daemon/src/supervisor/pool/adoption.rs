@@ -83,11 +83,9 @@ impl Pool {
         }
     }
 
-    /// Do its workers end with this daemon? Development's do, and those below another root directory, where the next
-    /// daemon's socket can't be found.
+    /// Do its workers end with this daemon? Development's do.
     pub fn is_bound(&self) -> bool {
-        let options = &self.group.options;
-        options.chroot.is_some() || self.surroundings.premises.watch
+        self.surroundings.premises.watch
     }
 
     /// For the next daemon.

@@ -44,40 +44,57 @@ impl Watch {
 }
 
 impl Pool {
-    /// Looks after every worker that serves.
+    /// Looks after every worker that serves, or finishes what it has.
     pub fn look_after_workers(&mut self, now: Instant) {
         if self.watch.next.is_none_or(|next| next > now) {
             return;
         }
-        let serving: Vec<u32> = self
+        let at_work: Vec<(u32, u32, Stage)> = self
             .roster
             .members()
-            .filter(|(.., stage)| matches!(stage, Stage::Ready { .. }))
-            .map(|(serial, ..)| serial)
+            .filter(|(.., stage)| matches!(stage, Stage::Ready { .. } | Stage::Draining { .. }))
             .collect();
         let clock = process::monotonic_micros();
         let mut next = None;
-        for serial in serving {
-            let Some(signs) = self.signs(serial) else { continue };
+        for (serial, slot, stage) in at_work {
+            let Some(signs) = self.signs(serial, slot) else { continue };
             let vigil = self.watch.vigils.entry(serial).or_default();
             let (findings, pause) = vigil.look(&self.watch.rules, &signs, clock);
             next = next.into_iter().chain(pause).min();
-            findings.into_iter().for_each(|finding| self.act_on(serial, finding, now));
+            findings.into_iter().for_each(|finding| self.act_on(serial, stage, finding, now));
         }
         // What a worker shows of itself does not decide how busy the daemon is.
         self.watch.next = next.map(|pause| now + pause.max(LEAST_PAUSE));
     }
 
-    fn signs(&self, serial: u32) -> Option<Signs> {
+    fn signs(&self, serial: u32, slot: u32) -> Option<Signs> {
         let hand = self.hands.get(&serial)?;
         let pulse = Pulse::over(hand.pulse.words());
         let resident = if self.watch.rules.weigh() { process::resident(hand.pid).ok() } else { None };
-        Some(Signs { busy: pulse.busy().collect(), last_beat: pulse.last_beat(), resident })
+        let threads = self.group.options.threads;
+        let unread = self
+            .board
+            .view()
+            .slot(slot as usize)
+            .map_or(0, |slot| slot.claimed - slot.active.min(slot.claimed));
+        let (busy, last_beat) = (pulse.busy().collect(), pulse.last_beat());
+        Some(Signs { busy, threads, unread, last_beat, resident })
     }
 
-    fn act_on(&mut self, serial: u32, finding: Finding, now: Instant) {
+    fn act_on(&mut self, serial: u32, stage: Stage, finding: Finding, now: Instant) {
         let (group, pid) = (self.group.title().to_string(), self.pid(serial));
+        let is_leaving = matches!(stage, Stage::Draining { .. });
         match finding {
+            Finding::Stuck | Finding::Lost if is_leaving => {
+                self.order(serial, Order::Dump);
+                self.end(serial, "nobody in it gets on", now);
+            }
+            Finding::Max(bytes) if is_leaving => {
+                // Others finish what they have, unless it grows and grows.
+                if self.watch.rules.memory_max.is_some_and(|most| bytes / 2 > most) {
+                    self.end(serial, "it has more than twice memory-max", now);
+                }
+            }
             Finding::Interrupt(busy) => {
                 tracing::warn!(%group, pid, "{} and is interrupted", too_long(&busy));
                 self.order(serial, Order::Dump);
@@ -88,6 +105,12 @@ impl Pool {
                 self.order(serial, Order::Dump);
                 self.order(serial, Order::Interrupt(busy, true));
                 let actions = self.roster.worn(serial, Reason::RequestTimeout, now);
+                self.perform(actions, now);
+            }
+            Finding::Lost => {
+                tracing::error!(%group, pid, "worker has not served anybody within request-timeout");
+                self.order(serial, Order::Dump);
+                let actions = self.roster.dismiss(serial, Reason::RequestTimeout, now);
                 self.perform(actions, now);
             }
             Finding::Stuck => {
@@ -107,6 +130,13 @@ impl Pool {
                 self.perform(actions, now);
             }
         }
+    }
+
+    /// Of a worker that is on its way out.
+    fn end(&mut self, serial: u32, why: &str, now: Instant) {
+        tracing::warn!(group = %self.group.title(), pid = self.pid(serial), "worker that is to end is killed: {why}");
+        let actions = self.roster.end(serial);
+        self.perform(actions, now);
     }
 }
 

@@ -79,7 +79,9 @@ impl Law {
             Event::Ready(n, loaded) => {
                 of(n, roster).map_or(vec![], |serial| roster.ready(serial, *loaded, false, now))
             }
-            Event::Exit(n) => of(n, roster).map_or(vec![], |serial| roster.exited(serial, "ended", now)),
+            Event::Exit(n) => {
+                of(n, roster).map_or(vec![], |serial| roster.exited(serial, "ended", n % 2 == 0, now))
+            }
             Event::NotLaunched(n) => {
                 let starting = roster
                     .members()

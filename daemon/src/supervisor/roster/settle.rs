@@ -1,7 +1,7 @@
 //! How a roster comes to rest after any event: the replaced go, the missing come, the board learns
 //! whether waiting makes sense. Also the ways in which one worker leaves.
 
-use super::{Action, LAST_GRACE, Member, Repair, Roster, STARTUP, Stage, Terms};
+use super::{Action, LAST_GRACE, Member, Repair, Roster, SHORT_LIVED, STARTUP, Stage, Terms};
 use std::time::{Duration, Instant};
 use wsgid_proto::board::PoolState;
 use wsgid_proto::launch::Reason;
@@ -68,11 +68,12 @@ impl Roster {
         let coming = self.count(|m| self.is_fresh(m) && matches!(m.stage, Stage::Starting { .. }));
         let serving = self.count(|m| self.is_fresh_ready(m));
         let old = self.count(|m| !self.is_fresh(m) && matches!(m.stage, Stage::Ready { .. }));
-        let most = if old > 0 && serving == 0 && !self.terms.at_once { 1 } else { self.wanted };
+        let others_serve = old > 0 || self.beside;
+        let most = if others_serve && serving == 0 && !self.terms.at_once { 1 } else { self.wanted };
         let missing = most.saturating_sub(coming + serving);
         match self.terms.parallel {
             0 => missing,
-            _ if old == 0 => missing,
+            _ if !others_serve => missing,
             parallel => missing.min(parallel.saturating_sub(coming)),
         }
     }
@@ -84,7 +85,7 @@ impl Roster {
 
     /// Says on the board when it is no use to wait, and when it is again.
     fn judge(&mut self, actions: &mut Vec<Action>) {
-        let failing = self.stuck && !self.serves();
+        let failing = (self.stuck || self.short_lived >= SHORT_LIVED) && !self.serves();
         if failing != self.failing {
             self.failing = failing;
             actions.push(Action::Say(if failing { PoolState::Failing } else { PoolState::Open }));

@@ -35,7 +35,11 @@ impl Case {
     }
 
     fn exits(&mut self, serial: u32) -> Vec<Action> {
-        self.roster.exited(serial, "exited with status 1", self.now)
+        self.roster.exited(serial, "exited with status 1", false, self.now)
+    }
+
+    fn exits_over_a_request(&mut self, serial: u32) -> Vec<Action> {
+        self.roster.exited(serial, "exited with status 1", true, self.now)
     }
 
     /// A roster whose first workers, 1 up to `count`, serve.
@@ -125,6 +129,55 @@ fn workers_that_came_up_are_waited_for_however_often_they_die() {
     case.ready(7);
     let again = case.exits(7);
     assert!(![actions, again].concat().contains(&Action::Say(PoolState::Failing)));
+}
+
+#[test]
+fn where_none_stays_up_nobody_is_waited_for_until_one_has() {
+    let mut case = Case::serving(1, 1);
+    for serial in 1..9 {
+        let actions = [case.exits_over_a_request(serial), case.after(30)].concat();
+        assert!(!actions.contains(&Action::Say(PoolState::Failing)), "those may have been killed");
+        case.ready(serial + 1);
+    }
+    let mut case = Case::serving(1, 1);
+    let mut said = Vec::new();
+    for serial in 1..=SHORT_LIVED {
+        said.extend(case.exits(serial));
+        said.extend(case.after(8));
+        case.ready(serial + 1);
+    }
+    assert_eq!(said.iter().filter(|action| **action == Action::Say(PoolState::Failing)).count(), 1);
+    assert!(case.exits(SHORT_LIVED + 1).contains(&Action::Say(PoolState::Failing)));
+    case.after(30);
+    case.ready(SHORT_LIVED + 2);
+    case.after(STEADY.as_secs());
+    assert!(!case.exits(SHORT_LIVED + 2).contains(&Action::Say(PoolState::Failing)));
+}
+
+#[test]
+fn a_pool_beside_another_tries_one_and_is_complete_with_all() {
+    let mut case = Case::of(3, 3);
+    case.roster.terms.parallel = 1;
+    case.roster.begin_beside();
+    assert_eq!(starts(&case.after(0)), [1]);
+    for serial in 1..3 {
+        assert_eq!(starts(&case.ready(serial)), [serial + 1]);
+        assert!(!case.roster.is_complete());
+    }
+    case.ready(3);
+    assert!(case.roster.is_complete());
+}
+
+#[test]
+fn a_pool_beside_another_that_loses_some_is_as_complete_as_may_be() {
+    let mut case = Case::of(3, 3);
+    case.roster.begin_beside();
+    case.after(0);
+    case.ready(1);
+    case.ready(2);
+    assert!(!case.roster.is_complete());
+    case.exits(3);
+    assert!(case.roster.is_complete());
 }
 
 #[test]

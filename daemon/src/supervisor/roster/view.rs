@@ -39,6 +39,12 @@ impl Roster {
         self.has_loaded_besides(0)
     }
 
+    /// Has it all the workers that it is to have, or as many as come up?
+    pub fn is_complete(&self) -> bool {
+        let coming = self.starting() > 0 || self.missing() > 0;
+        self.serves() && (!coming || self.backoff.failures() > 0)
+    }
+
     /// How many are on their way.
     pub fn starting(&self) -> u32 {
         self.count(|member| matches!(member.stage, Stage::Starting { .. }))

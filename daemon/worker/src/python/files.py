@@ -42,11 +42,16 @@ def on_disk(wrapper):
         if type(descriptor) is not int or descriptor < 0 or not is_place(position):
             return None
         state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or is_made_up(descriptor):
+            return None
     except (AttributeError, OSError, TypeError, ValueError):
         return None
-    if not stat.S_ISREG(state.st_mode):
-        return None
     return descriptor, position, max(state.st_size - position, 0)
+
+
+def is_made_up(descriptor):
+    """Is it a file of /proc, /sys or the like, whose size says nothing of what is read there?"""
+    return os.fstatvfs(descriptor).f_blocks == 0
 
 
 def iterates_itself(kind):

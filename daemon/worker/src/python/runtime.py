@@ -73,12 +73,23 @@ def prepare(plan, file_wrapper):
     modules.borrow_path()
     if plan['switch_interval'] > 0:
         sys.setswitchinterval(plan['switch_interval'])
+    if plan['locale']:
+        set_locale(plan['locale'])
     os.register_at_fork(after_in_child=after_fork_in_child)
     signals.dump_stacks_on_demand()
     if plan['threads']:
         signals.install(plan['wakeup'], plan['restrict_signal'])
     else:
         signals.leave_to_scripts()
+
+
+def set_locale(name):
+    import locale  # which few need
+
+    try:
+        locale.setlocale(locale.LC_ALL, name)
+    except locale.Error as error:
+        print('locale=%s has no effect: %s' % (name, error), file=sys.stderr)
 
 
 def install_streams():

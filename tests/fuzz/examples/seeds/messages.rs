@@ -193,7 +193,14 @@ fn broker() -> Vec<Payload> {
     };
     vec![
         seed("open-pool", &open),
-        seed("pool-opened", &PoolOpened { pool: u64::MAX, socket_dir: "/run/wsgid/w".into() }),
+        seed(
+            "pool-opened",
+            &PoolOpened {
+                pool: u64::MAX,
+                socket_dir: "/run/wsgid/w".into(),
+                trouble: "a worker ended".into(),
+            },
+        ),
         seed("pool-refused", &PoolRefused { cause: RefusalCause::TooMany, reason: "256 are open".into() }),
         seed("ask-fate", &AskFate { pool: 1, serial: 2 }),
         seed("fate", &Fate { words: "was killed by signal 9".into() }),

@@ -54,7 +54,8 @@ fn order(daemon: &mut UnixStream) -> OwnedFd {
         .collect();
     let (kind, _) = read_frame(&mut first.chain(daemon)).unwrap();
     assert_eq!(kind, Kind::Fork);
-    let [_plan, control, _listener, _pulse, _output] = <[OwnedFd; FORK_RIDERS]>::try_from(riders).unwrap();
+    let [_plan, control, _listener, _pulse, _name, _output] =
+        <[OwnedFd; FORK_RIDERS]>::try_from(riders).unwrap();
     control
 }
 
