@@ -259,18 +259,35 @@ unbroken! {
 }
 
 /// A worker that dies takes along what was in it, and nothing else.
-#[test]
-fn a_worker_that_is_killed_loses_what_was_in_it() {
-    let lost = under_load("a killed worker", stack("processes=2"), SHORT, |stack, _| {
-        let before = ready(stack);
-        kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).unwrap();
-        until("another is there", || {
-            let now = ready(stack);
-            now.len() == 2 && !now.contains(&before[0])
+mod a_killed_worker {
+    use super::*;
+
+    /// It has so many threads.
+    const THREADS: usize = 15;
+
+    fn body(options: &str, extent: Extent) {
+        let lost = under_load("a killed worker", stack(options), extent, |stack, _| {
+            let before = ready(stack);
+            kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).unwrap();
+            until("another is there", || {
+                let now = ready(stack);
+                now.len() == 2 && !now.contains(&before[0])
+            });
         });
-    });
-    assert!(lost.iter().all(|what| what.starts_with("502 ")), "{lost:?}");
-    assert!(lost.len() <= SHORT.times * 15, "no more than it has threads: {}", lost.len());
+        assert!(lost.iter().all(|what| what.starts_with("502 ")), "{lost:?}");
+        assert!(lost.len() <= extent.times * THREADS, "more than it has threads: {}", lost.len());
+    }
+
+    #[test]
+    fn few_times() {
+        body("processes=2", SHORT);
+    }
+
+    #[test]
+    #[ignore = "takes a minute"]
+    fn many_times() {
+        body("processes=2", WHOLE);
+    }
 }
 
 /// Open descriptors and resident memory in KiB.
