@@ -42,15 +42,15 @@ pub fn open(broker: &Path, ask: &OpenPool) -> Result<Opened, Fault> {
     Ok(Opened { pool, mapping })
 }
 
-/// What became of a worker; empty if nobody can tell.
-pub fn fate(broker: &Path, pool: u64, serial: u32) -> String {
+/// What became of a worker; without words if nobody can tell.
+pub fn fate(broker: &Path, pool: u64, serial: u32) -> Fate {
     let ask = AskFate { pool, serial };
     let answer = || {
         let mut channel = Channel::connect(broker, PATIENCE).ok()?;
         channel.send(&ask.frame()).ok()?;
         Fate::from_frame(channel.receive().ok()?).ok()
     };
-    answer().map_or_else(String::new, |fate| fate.words)
+    answer().unwrap_or_default()
 }
 
 fn refused(refusal: PoolRefused) -> Fault {

@@ -4,6 +4,7 @@
 use crate::channel::ReceiveError;
 use crate::message::{self, Message};
 use std::time::Duration;
+use wsgid_proto::broker::Fate;
 use wsgid_proto::hook::Hook;
 use wsgid_proto::response::{Abort, AbortCause};
 
@@ -98,12 +99,12 @@ pub enum Fault {
         seconds: u32,
     },
     /// The worker went away while it had the request.
-    #[error("The worker of process group '{group}' ended before it had answered: {}", or_unknown(.fate))]
+    #[error("The worker of process group '{group}' ended before it had answered: {}", or_unknown(&.fate.words))]
     WorkerDied {
         /// The process group.
         group: String,
-        /// How it ended, in the daemon's words; empty where the daemon does not know.
-        fate: String,
+        /// How it ended, in the daemon's words; without any where the daemon does not know.
+        fate: Fate,
     },
     /// Workers have died over the same request.
     #[error(
@@ -193,11 +194,16 @@ fn of_hook(script: &str, cause: &Fault) -> String {
 }
 
 impl Fault {
+    /// Has a worker ended for which no request is to blame?
+    pub fn is_from_outside(&self) -> bool {
+        matches!(self, Fault::WorkerDied { fate, .. } if fate.from_outside)
+    }
+
     /// Why a frame did not come from a worker of this group, which may be silent for so long.
     pub fn of_channel(error: ReceiveError, group: &str, silence: Duration) -> Self {
         match error {
             ReceiveError::Closed | ReceiveError::Reset | ReceiveError::Io(_) => {
-                Fault::WorkerDied { group: group.into(), fate: String::new() }
+                Fault::WorkerDied { group: group.into(), fate: Fate::default() }
             }
             ReceiveError::Silent => {
                 Fault::WorkerSilent { group: group.into(), seconds: silence.as_secs() as u32 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use wsgid_proto::board::PoolState;
-use wsgid_proto::broker::OpenPool;
+use wsgid_proto::broker::{Fate, OpenPool};
 use wsgid_proto::control::Configure;
 use wsgid_proto::options::ProcessGroup;
 
@@ -110,7 +110,7 @@ impl Runtime {
     }
 
     /// Asks the daemon what became of a worker.
-    pub fn fate(&self, pool: u64, serial: u32) -> String {
+    pub fn fate(&self, pool: u64, serial: u32) -> Fate {
         broker::fate(&self.broker, pool, serial)
     }
 

@@ -197,7 +197,9 @@ fn converse<D: Door>(
             Ok(None) => {}
             Err(Fault::Aborted(AbortCause::Stale, _)) => errand.tries.restarts += 1,
             Err(fault @ Fault::WorkerDied { .. }) => {
-                runtime.suspects.accuse(ask.suspect(errand.name), worker, Instant::now());
+                if !fault.is_from_outside() {
+                    runtime.suspects.accuse(ask.suspect(errand.name), worker, Instant::now());
+                }
                 if !std::mem::take(&mut replays) {
                     return Err(fault);
                 }

@@ -114,5 +114,7 @@ plain_message! {
     Fate {
         /// Continues "the worker …"; empty when the daemon does not know.
         words: String,
+        /// No request that was in it is to blame.
+        from_outside: bool,
     }
 }

@@ -38,8 +38,8 @@ async fn answer_all(
 ) -> Result<(), WireError> {
     while let Some(frame) = conversation.next_within(SILENCE, &[Kind::OpenPool, Kind::AskFate]).await? {
         if frame.kind == Kind::AskFate {
-            let words = fate(frame, uid, errands).await?;
-            conversation.send(SILENCE, &Fate { words }).await?;
+            let fate = fate(frame, uid, errands).await?;
+            conversation.send(SILENCE, &fate).await?;
             continue;
         }
         let question = OpenPool::from_frame(frame)?;
@@ -53,15 +53,15 @@ async fn answer_all(
 
 /// An Apache child sees its connection break before the supervisor has seen the process end: the
 /// question is asked again for a moment.
-async fn fate(frame: Frame, uid: u32, errands: &mpsc::Sender<Errand>) -> Result<String, WireError> {
+async fn fate(frame: Frame, uid: u32, errands: &mpsc::Sender<Errand>) -> Result<Fate, WireError> {
     const TRIES: u32 = 20;
     const PAUSE: Duration = Duration::from_millis(25);
     let question = AskFate::from_frame(frame)?;
     for _ in 0..TRIES {
-        if let Some(words) = ask(errands, |reply| Errand::Fate(question.clone(), uid, reply)).await? {
-            return Ok(words);
+        if let Some(fate) = ask(errands, |reply| Errand::Fate(question.clone(), uid, reply)).await? {
+            return Ok(fate);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(String::new())
+    Ok(Fate::default())
 }

@@ -5,7 +5,7 @@ use crate::sockets::attach::Newcomer;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused};
+use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused};
 use wsgid_proto::control::{Configure, Configured, Done, KnownReply, PostScores, Status};
 
 /// Where an answer goes.
@@ -38,5 +38,5 @@ pub enum Errand {
     /// A worker that an earlier daemon has left wants to be taken over.
     Attach(Box<Newcomer>),
     /// How a worker ended, for a peer with this uid; nothing while that is not known.
-    Fate(AskFate, u32, Reply<Option<String>>),
+    Fate(AskFate, u32, Reply<Option<Fate>>),
 }

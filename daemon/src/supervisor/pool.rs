@@ -9,6 +9,7 @@ use self::watch::Watch;
 use super::board::PoolBoard;
 use super::launch::{LaunchError, Launched, Premises};
 use super::plan::Place;
+use super::process::is_killed;
 use super::roster::{Action, Roster, Stage, Stamps, Terms};
 use super::scores::Scores;
 use super::template::Template;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use wsgid_proto::board::{PoolState, SlotState};
+use wsgid_proto::broker::Fate;
 use wsgid_proto::launch::Reason;
 use wsgid_proto::options::ProcessGroup;
 
@@ -74,7 +76,7 @@ pub struct Pool {
     template: Option<Arc<Template>>,
     /// The traceback of the last import, if it failed.
     failure: String,
-    fates: VecDeque<(u32, String)>,
+    fates: VecDeque<(u32, Fate)>,
     /// Why workers were told to end.
     reasons: HashMap<u32, Reason>,
     watch: Watch,
@@ -237,8 +239,8 @@ impl Pool {
     }
 
     /// How a worker ended, if it did lately.
-    pub fn fate(&self, serial: u32) -> Option<String> {
-        self.fates.iter().find(|(other, _)| *other == serial).map(|(_, words)| words.clone())
+    pub fn fate(&self, serial: u32) -> Option<Fate> {
+        self.fates.iter().find(|(other, _)| *other == serial).map(|(_, fate)| fate.clone())
     }
 
     /// How many requests its present workers have begun, unless one is under way. From the board: a
@@ -458,6 +460,7 @@ impl Pool {
         let busy = member.is_some_and(|(_, slot, _)| self.board.is_busy(slot));
         self.watch.forget(serial);
         let reason = self.reasons.remove(&serial);
+        let from_outside = is_from_outside(reason, how);
         let how = &in_view_of(reason, how);
         let expected = matches!(stage, None | Some(Stage::Draining { .. } | Stage::Doomed));
         let (group, pid) = (self.group.title(), self.pid(serial));
@@ -474,7 +477,7 @@ impl Pool {
             tracing::error!(%group, pid, "worker {how}; its last line was: {last_line:?}");
         }
         self.fates.truncate(FATES - 1);
-        self.fates.push_front((serial, format!("(pid {pid}) {how}")));
+        self.fates.push_front((serial, Fate { words: format!("(pid {pid}) {how}"), from_outside }));
         self.hands.remove(&serial);
         let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
         records::remove(&self.surroundings.premises.sockets, self.id, serial);
@@ -516,6 +519,15 @@ fn in_view_of(reason: Option<Reason>, how: &str) -> String {
         Some(reason @ (Reason::Deadlock | Reason::RequestTimeout)) => format!("{} and {how}", reason.words()),
         Some(reason) if how.starts_with("was ended") => format!("{} and {how}", reason.words()),
         Some(_) => how.into(),
+    }
+}
+
+/// Is that the end of a worker of which no request in it may be the cause? Somebody kills processes, or it was to end for
+/// a reason that is not to be found in a request.
+fn is_from_outside(reason: Option<Reason>, how: &str) -> bool {
+    match reason {
+        None => is_killed(how),
+        Some(reason) => !matches!(reason, Reason::Deadlock | Reason::RequestTimeout | Reason::Memory),
     }
 }
 

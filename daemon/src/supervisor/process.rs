@@ -149,6 +149,11 @@ fn end_of(descriptor: &OwnedFd) -> String {
     }
 }
 
+/// Do the words for an end say SIGKILL, which processes do not send themselves?
+pub fn is_killed(how: &str) -> bool {
+    how == in_words(ExitStatus::from_raw(Signal::SIGKILL as i32))
+}
+
 fn in_words(status: ExitStatus) -> String {
     let Some(number) = status.signal() else {
         return format!("exited with status {}", status.code().unwrap_or_default());
@@ -167,6 +172,7 @@ mod tests {
     fn ends_are_told_in_words() {
         assert_eq!(in_words(ExitStatus::from_raw(3 << 8)), "exited with status 3");
         assert_eq!(in_words(ExitStatus::from_raw(9)), "was ended by SIGKILL");
+        assert!(is_killed("was ended by SIGKILL") && !is_killed("was ended by SIGTERM"));
         assert_eq!(in_words(ExitStatus::from_raw(11 | 128)), "was ended by SIGSEGV, leaving a core dump");
     }
 }

@@ -312,14 +312,14 @@ impl Roster {
         Some(actions)
     }
 
-    /// A worker of an earlier daemon serves here. Nobody is started as long as more may come; see
-    /// [`Roster::hold`].
-    pub fn adopt(&mut self, serial: u32, slot: u32, loaded: bool, now: Instant) -> Vec<Action> {
+    /// A worker of an earlier daemon serves here, `since` when it was started. Nobody is started as long as more may
+    /// come; see [`Roster::hold`].
+    pub fn adopt(&mut self, serial: u32, slot: u32, loaded: bool, since: Instant) -> Vec<Action> {
         let taken = self.members.values().any(|member| member.slot == slot);
         if taken || self.members.contains_key(&serial) || slot >= Self::slots(self.terms.processes) {
             return Vec::new();
         }
-        let stage = Stage::Ready { since: now, loaded };
+        let stage = Stage::Ready { since, loaded };
         self.members.insert(serial, Member { slot, generation: self.generation, stage, worn: None });
         self.last_serial = self.last_serial.max(serial);
         let members = self.members.len() as u32;

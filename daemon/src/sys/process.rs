@@ -57,6 +57,14 @@ pub fn start_time(pid: u32) -> io::Result<u64> {
     stat(pid, 22)
 }
 
+/// How long ago that [`start_time`] was.
+pub fn age(start_time: u64) -> io::Result<Duration> {
+    let now = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)?);
+    let ticks =
+        nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.filter(|ticks| *ticks > 0).unwrap_or(100);
+    Ok(now.saturating_sub(Duration::from_secs_f64(start_time as f64 / ticks as f64)))
+}
+
 /// The parent of a process. An error if it has ended.
 pub fn parent(pid: u32) -> io::Result<u32> {
     let parent = stat(pid, 4)?;
@@ -193,7 +201,10 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         assert_eq!(super::parent(child.id()).unwrap(), std::process::id());
         assert!(super::children().contains(&child.id()));
-        assert!(super::start_time(child.id()).unwrap() >= super::start_time(std::process::id()).unwrap());
+        let (own, childs) =
+            (super::start_time(std::process::id()).unwrap(), super::start_time(child.id()).unwrap());
+        assert!(childs >= own && super::age(childs).unwrap() <= super::age(own).unwrap());
+        assert!(super::age(childs).unwrap().as_secs() < 60);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(super::parent(child.id()).is_err());

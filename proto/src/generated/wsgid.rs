@@ -313,6 +313,8 @@ pub struct AskFate {
 pub struct Fate {
     #[prost(string, tag = "1")]
     pub words: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub from_outside: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PoolRefused {

@@ -8,7 +8,7 @@ use crate::supervisor::pool::{Opening, Pool, PoolKey};
 use crate::supervisor::worker::printable;
 use std::time::Instant;
 use wsgid_proto::bounds;
-use wsgid_proto::broker::{AskFate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
+use wsgid_proto::broker::{AskFate, Fate, OpenPool, PoolOpened, PoolRefused, RefusalCause};
 use wsgid_proto::control::{Done, KnownReply, PostScores, Status};
 
 impl Household {
@@ -63,7 +63,7 @@ impl Household {
     }
 
     /// A worker's end is told to those who may have its pool, and to nobody else.
-    fn fate(&self, ask: &AskFate, peer: u32) -> Option<String> {
+    fn fate(&self, ask: &AskFate, peer: u32) -> Option<Fate> {
         let pool = self.pools.get(&ask.pool)?;
         let web_uid = self.instances.get(&pool.key.instance)?.configure.web_uid;
         if [0, self.terms.own_uid, web_uid].contains(&peer) { pool.fate(ask.serial) } else { None }

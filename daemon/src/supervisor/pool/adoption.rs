@@ -9,6 +9,7 @@ use super::{Opening, Pool, Surroundings};
 use crate::sockets::attach::Newcomer;
 use crate::sockets::records;
 use crate::sys::memory::SharedWords;
+use crate::sys::process;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -48,7 +49,10 @@ impl Pool {
             Ok(prepared) => prepared,
             Err(error) => return Err((newcomer, error.to_string())),
         };
-        let actions = self.roster.adopt(record.serial, record.slot, newcomer.attach.loaded, now);
+        // Its time goes on, whoever is its daemon.
+        let age = process::age(record.start).unwrap_or_default();
+        let since = now.checked_sub(age).unwrap_or(now);
+        let actions = self.roster.adopt(record.serial, record.slot, newcomer.attach.loaded, since);
         if actions.is_empty() {
             return Err((newcomer, "its slot is taken".into()));
         }

@@ -203,7 +203,7 @@ fn broker() -> Vec<Payload> {
         ),
         seed("pool-refused", &PoolRefused { cause: RefusalCause::TooMany, reason: "256 are open".into() }),
         seed("ask-fate", &AskFate { pool: 1, serial: 2 }),
-        seed("fate", &Fate { words: "was killed by signal 9".into() }),
+        seed("fate", &Fate { words: "was killed by signal 9".into(), from_outside: true }),
     ]
 }
 
