@@ -165,8 +165,8 @@ impl Channel {
             if let Some(frame) = self.at_hand()? {
                 return Ok(frame);
             }
-            // Not less than a millisecond: poll cuts what is below, and would not wait.
-            self.wait(left.max(Duration::from_millis(1)).try_into().unwrap_or(PollTimeout::MAX))?;
+            // Rounded up: poll cuts what is below a millisecond, and the time has to be over when it says so.
+            self.wait((left + Duration::from_micros(999)).try_into().unwrap_or(PollTimeout::MAX))?;
         }
     }
 

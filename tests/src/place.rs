@@ -52,7 +52,7 @@ impl Place {
         path
     }
 
-    /// What its programs find in their environment: its `tmp/`, if it has that, for what has no name; its `lib/` in
+    /// What its programs find in their environment: its `tmp/`, if it has that, for what has no name; its `parts/` in
     /// the place of the staged `lib/wsgid`; and with a file `clock`, whose text is as for libfaketime(1), another time
     /// than everybody else's.
     pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
@@ -60,8 +60,8 @@ impl Place {
         if self.path("tmp").is_dir() {
             variables.push(("TMPDIR", self.path("tmp")));
         }
-        if self.path("lib").is_dir() {
-            variables.push(("WSGID_LIBDIR", self.path("lib")));
+        if self.path("parts").is_dir() {
+            variables.push(("WSGID_LIBDIR", self.path("parts")));
         }
         if self.path("clock").exists() {
             variables.push(("LD_PRELOAD", clock_library()));

@@ -50,11 +50,11 @@ fn stack(call: &str, fate: Signal) -> Stack {
         .config("WSGIDaemonProcess site processes=1 umask=022 cpu-priority=1 cpu-time-limit=600 startup-timeout=2 shutdown-timeout=1")
         .bring("whoami")
         .config("WSGIScriptAlias / @APPS@/whoami.wsgi process-group=site application-group=%{GLOBAL}")
-        .file("lib/wsgid-launch", STAND_IN)
-        .file("lib/fate", format!("{call} {call}:signal={fate}:when=1\n"))
+        .file("parts/wsgid-launch", STAND_IN)
+        .file("parts/fate", format!("{call} {call}:signal={fate}:when=1\n"))
         .without_daemon()
         .run();
-    let lib = stack.place.path("lib");
+    let lib = stack.place.path("parts");
     fs::set_permissions(lib.join("wsgid-launch"), Permissions::from_mode(0o755)).unwrap();
     symlink(staged("usr/lib/wsgid/wsgid-launch"), lib.join("real")).unwrap();
     symlink(staged("usr/lib/wsgid/_wsgid.abi3.so"), lib.join("_wsgid.abi3.so")).unwrap();
@@ -65,7 +65,7 @@ fn stack(call: &str, fate: Signal) -> Stack {
 fn meets(step: &str, fate: Signal) {
     let stack = stack(step, fate);
     let trace = |wanted: &str| {
-        let text = stack.place.read("lib/trace");
+        let text = stack.place.read("parts/trace");
         assert!(text.contains(wanted), "{step} {fate}: {text:?}");
     };
     let begun = Instant::now();
@@ -75,7 +75,7 @@ fn meets(step: &str, fate: Signal) {
         trace("stopped by SIGSTOP");
     }
     until("nothing is left of it", || {
-        Process::find(stack.place.read("lib/pid").trim().parse().unwrap()).is_none()
+        Process::find(stack.place.read("parts/pid").trim().parse().unwrap()).is_none()
     });
     trace("killed by SIGKILL");
     assert_eq!(stack.daemon().ready_workers("site").len(), 1);

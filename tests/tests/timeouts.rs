@@ -124,6 +124,7 @@ fn a_worker_without_pythons_lock_is_not_asked_again() {
     );
     let old = stack.get("/").expect(200).text();
     times_out(&stack, "/lock");
+    stack.logged("wsgid", &["has not served anybody within request-timeout"]);
     assert_ne!(stack.get("/").expect(200).text(), old);
 }
 

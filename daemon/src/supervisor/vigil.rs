@@ -4,7 +4,7 @@
 //! A request over `request-timeout` is first interrupted, where the group has an `interrupt-timeout`, and given
 //! up when that has passed; without one it is given up at once. Giving up a request is giving up its worker, which
 //! serves on until another is in its place; but not one that nobody would be served by: whose threads are all given up,
-//! or which has shown no sign of life for as long as a request may take.
+//! or which has shown no sign of life for half as long as a request may take, and as long where nothing is given up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -155,9 +155,11 @@ impl Vigil {
         let Some(limit) = rules.request.filter(|_| !self.lost) else { return };
         let given_up = self.late.values().filter(|(_, fate)| *fate == Fate::GivenUp).count();
         let silence = Duration::from_micros(now.saturating_sub(signs.last_beat));
-        let is_silent = signs.last_beat != 0 && silence >= limit;
+        let is_silent_for = |time| signs.last_beat != 0 && silence >= time;
         let no_thread_left = given_up > 0 && given_up >= signs.threads as usize;
-        if no_thread_left || (is_silent && (given_up > 0 || signs.unread > 0)) {
+        // It beats four times in the limit, and may have begun with that just after a request.
+        let hopeless = given_up > 0 && is_silent_for(limit / 2);
+        if no_thread_left || hopeless || (signs.unread > 0 && is_silent_for(limit)) {
             self.lost = true;
             findings.push(Finding::Lost);
         }
