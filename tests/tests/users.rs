@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use wsgid_tests::family::Process;
 use wsgid_tests::wait::until;
-use wsgid_tests::{Mpm, Stack, each_mpm};
+use wsgid_tests::{Mpm, Request, Stack, each_mpm};
 
 /// Users that every distribution has, beside the web server's.
 const ONE: &str = "games";
@@ -210,28 +210,28 @@ fn workers_may_have_a_root_directory_of_their_own() {
 fn a_worker_with_a_root_directory_of_its_own_outlives_the_daemon() {
     let Some((mut stack, _jail)) = jailed(WHICH) else { return };
     let worker = stack.daemon().ready_workers("site")[0];
-    let serves = |stack: &Stack| assert_eq!(stack.get("/").expect(200).text(), worker.to_string());
-    let deeds: [fn(&mut Stack); 3] = [
-        |stack| {
-            stack.kill_daemon();
-            stack.get("/").expect(200);
+    // To a child of httpd's that knows the way: others would have to ask the daemon.
+    let mut kept = stack.connect();
+    let mut serves = move || assert_eq!(kept.ask(&Request::get("/")).expect(200).text(), worker.to_string());
+    serves();
+    for (number, deed) in ["kill", "leave", "renew"].into_iter().enumerate() {
+        match deed {
+            "kill" => stack.kill_daemon(),
+            "leave" => stack.have_daemon_leave(),
+            _ => stack.daemon().signal(Signal::SIGHUP),
+        }
+        serves();
+        if deed != "renew" {
             stack.start_daemon();
-        },
-        |stack| {
-            stack.have_daemon_leave();
-            stack.start_daemon();
-        },
-        |stack| stack.daemon().signal(Signal::SIGHUP),
-    ];
-    for (number, deed) in deeds.iter().enumerate() {
-        deed(&mut stack);
-        let taken_over = |stack: &Stack| stack.log("wsgid").matches("worker is taken over").count();
-        until("it is taken over", || taken_over(&stack) == number + 1);
-        serves(&stack);
+        }
+        until("it is taken over", || {
+            stack.log("wsgid").matches("worker is taken over").count() == number + 1
+        });
+        serves();
         assert_eq!(stack.daemon().ready_workers("site"), [worker]);
     }
     stack.have_daemon_leave();
-    serves(&stack);
+    serves();
     std::fs::remove_dir_all(stack.place.path("run")).unwrap();
     until("it ends", || Process::find(worker as i32).is_none());
 }
