@@ -65,6 +65,7 @@ pub fn main(arguments: RunArguments) -> ExitCode {
 fn start(arguments: &RunArguments) -> Result<(), StartError> {
     sys::descriptors::reserve()?;
     sys::process::bury_children(); // of the program that this process ran before
+    sys::process::has_run_out_of_memory(); // from here on
     let program = Program::of_this_process()?;
     let runtime_dir = std::path::absolute(&arguments.runtime_dir)?;
     let state_dir = std::path::absolute(&arguments.state_dir)?;

@@ -114,7 +114,8 @@ pub struct Delivered {
 
 /// Delivers the head, waiting as long as the group's options allow.
 pub fn deliver(runtime: &Runtime, errand: &Errand<'_>) -> Result<Delivered, Fault> {
-    Quest { runtime, errand, tries: errand.tries, queued: None, troubled: None, wait: None }.run()
+    let (tries, queued, importing, troubled, wait) = (errand.tries, None, None, None, None);
+    Quest { runtime, errand, tries, queued, importing, troubled, alone: false, wait }.run()
 }
 
 /// A request that looks for a thread.
@@ -124,6 +125,10 @@ struct Quest<'a> {
     tries: Tries,
     /// Since when it has been queueing for a busy pool.
     queued: Option<Instant>,
+    /// Since when there has been one who is not ready yet, and nobody else.
+    importing: Option<Instant>,
+    /// The daemon has not answered when it was last asked: whoever is not ready yet may never be.
+    alone: bool,
     /// Since when there has been nobody to queue for. Time in the queue does not count: a request that
     /// queued for long may still wait for the next worker when the last one dies.
     troubled: Option<Instant>,
@@ -196,7 +201,7 @@ impl Quest<'_> {
             Found::NoneReady => match pool.board().pool_state() {
                 PoolState::Failing => self.doubt(pool, self.failing(pool))?,
                 PoolState::Closed => self.try_another(pool)?,
-                PoolState::Open if pool.has_any(SlotState::Starting) => {
+                PoolState::Open if !self.alone && pool.has_any(SlotState::Starting) => {
                     let left = self.import_time_left()?;
                     self.wait(pool, seen, left, u32::MAX)?
                 }
@@ -308,6 +313,7 @@ impl Quest<'_> {
         }
         // A daemon that is away for a moment is no reason to leave the queue.
         let asked = self.runtime.open(self.errand.name, self.errand.script, false);
+        self.alone = asked.is_err();
         Ok(asked.unwrap_or_else(|_| pool.clone()))
     }
 
@@ -357,7 +363,8 @@ impl Quest<'_> {
     /// As in mod_wsgi, where a process that imports its application has taken the connection already, and is waited for
     /// as for any answer.
     fn import_time_left(&mut self) -> Result<Duration, Fault> {
-        match (self.connect_time_left(), self.queue_time_left()) {
+        let since = *self.importing.get_or_insert_with(Instant::now);
+        match (self.connect_time_left(), self.thread_time_left(since)) {
             (Ok(one), Ok(other)) => Ok(one.max(other)),
             (Err(_), Ok(left)) => Ok(left),
             (connect, Err(_)) => connect,
@@ -366,6 +373,10 @@ impl Quest<'_> {
 
     fn queue_time_left(&mut self) -> Result<Duration, Fault> {
         let since = *self.queued.get_or_insert_with(Instant::now);
+        self.thread_time_left(since)
+    }
+
+    fn thread_time_left(&self, since: Instant) -> Result<Duration, Fault> {
         // As in mod_wsgi, where a request without a thread is one whose answer does not come.
         let seconds = match self.errand.group.queue_timeout {
             0 => self.errand.socket_timeout.as_secs() as u32,

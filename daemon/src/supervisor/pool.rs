@@ -482,7 +482,7 @@ impl Pool {
         let _ = std::fs::remove_file(self.surroundings.premises.socket_of(self.id, serial));
         records::remove(&self.surroundings.premises.sockets, self.id, serial);
         let words = if last_line.is_empty() { how.into() } else { format!("{how} ({last_line})") };
-        self.roster.exited(serial, &words, busy, now)
+        self.roster.exited(serial, &words, busy || from_outside, now)
     }
 
     fn say(&self, state: PoolState) {
@@ -526,8 +526,10 @@ fn in_view_of(reason: Option<Reason>, how: &str) -> String {
 /// a reason that is not to be found in a request.
 fn is_from_outside(reason: Option<Reason>, how: &str) -> bool {
     match reason {
-        None => is_killed(how),
-        Some(reason) => !matches!(reason, Reason::Deadlock | Reason::RequestTimeout | Reason::Memory),
+        // By the system, where memory is short, which a request may have used up.
+        None => is_killed(how) && !process::has_run_out_of_memory(),
+        Some(Reason::Deadlock | Reason::RequestTimeout | Reason::Memory) => false,
+        Some(_) => is_killed(how) || how.starts_with("exited"),
     }
 }
 

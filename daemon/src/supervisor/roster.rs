@@ -274,6 +274,9 @@ impl Roster {
     /// requests says so again, and does not wait for somebody in its place.
     pub fn worn(&mut self, serial: u32, reason: Reason, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
+        if self.beside && reason == Reason::Inactivity {
+            return actions; // nobody asks it for anything yet
+        }
         let again = self.members.get(&serial).is_some_and(|member| member.worn == Some(reason));
         if again && reason == Reason::MaximumRequests {
             self.retire(serial, reason, now, &mut actions);

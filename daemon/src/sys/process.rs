@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -55,6 +55,17 @@ pub fn is_child_alive(pid: u32) -> bool {
 /// When a process started, in clock ticks since the system did. An error if it has ended.
 pub fn start_time(pid: u32) -> io::Result<u64> {
     stat(pid, 22)
+}
+
+/// Has the kernel ended a process for want of memory since this was last asked? Counted from the first time on, in
+/// proc_vmstat(5).
+pub fn has_run_out_of_memory() -> bool {
+    static KNOWN: AtomicU64 = AtomicU64::new(u64::MAX);
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok());
+    let count = count.unwrap_or_default();
+    let before = KNOWN.swap(count, Ordering::Relaxed);
+    before != u64::MAX && before != count
 }
 
 /// How long ago that [`start_time`] was.

@@ -171,7 +171,7 @@ impl Roster {
     /// When a worker will have served long enough, and why.
     pub(super) fn wears(&self, serial: u32, member: &Member) -> Option<(Instant, Reason)> {
         let Stage::Ready { since, loaded } = member.stage else { return None };
-        if member.worn.is_some() || !self.is_current(member) {
+        if member.worn.is_some() || !self.is_current(member) || self.beside {
             return None;
         }
         let startup = self.terms.startup.filter(|_| !loaded).map(|time| (since + time, Reason::Startup));

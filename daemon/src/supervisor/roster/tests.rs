@@ -168,6 +168,22 @@ fn a_pool_beside_another_tries_one_and_is_complete_with_all() {
     assert!(case.roster.is_complete());
 }
 
+/// Its first would wear out before its last is there, again and again.
+#[test]
+fn nobody_wears_out_beside_another_pool() {
+    let mut case = Case::of(2, 2);
+    case.roster.terms.parallel = 1;
+    case.roster.terms.lifetime = Some(Duration::from_secs(10));
+    case.roster.begin_beside();
+    case.after(0);
+    case.ready(1);
+    assert!(case.roster.worn(1, Reason::Inactivity, case.now).is_empty());
+    assert_eq!(case.after(20), []);
+    case.ready(2);
+    assert!(case.roster.is_complete());
+    assert_eq!(starts(&case.roster.take_over(case.now)), [3], "its time has come since");
+}
+
 #[test]
 fn a_pool_beside_another_that_loses_some_is_as_complete_as_may_be() {
     let mut case = Case::of(3, 3);
