@@ -54,7 +54,7 @@ impl Errand<'_> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Manner {
             timeout: self.socket_timeout,
-            connecting: Duration::from_secs(self.group.connect_timeout.max(1).into()),
+            connecting: Duration::from_secs(self.group.connect_timeout.max(1).into()), // zero would be for ever
             send_buffer: size(self.group.send_buffer_size),
             receive_buffer: size(self.group.receive_buffer_size),
         }
@@ -199,7 +199,7 @@ impl Quest<'_> {
                 self.queue(pool, seen)?
             }
             Found::NoneReady => match pool.board().pool_state() {
-                PoolState::Failing => self.doubt(pool, self.failing(pool))?,
+                PoolState::Failing => self.doubt(pool, || self.failing(pool))?,
                 PoolState::Closed => self.try_another(pool)?,
                 PoolState::Open if !self.alone && pool.has_any(SlotState::Starting) => {
                     let left = self.import_time_left()?;
@@ -215,18 +215,15 @@ impl Quest<'_> {
     }
 
     /// The request is refused on account of what the board says. Should that have been overwritten, the daemon knows,
-    /// and has another pool.
-    fn doubt(&self, pool: &Arc<Pool>, fault: Fault) -> Result<Arc<Pool>, Fault> {
+    /// and has another pool. The fault is made after that: it may say what the daemon has just said.
+    fn doubt(&self, pool: &Arc<Pool>, fault: impl FnOnce() -> Fault) -> Result<Arc<Pool>, Fault> {
         if pool.may_doubt(Instant::now()) {
             let other = self.runtime.open(self.errand.name, self.errand.script, false);
             if let Some(other) = other.ok().filter(|other| other.id != pool.id) {
                 return Ok(other);
             }
         }
-        Err(match fault {
-            Fault::Failing { .. } => self.failing(pool), // as the daemon has just said
-            other => other,
-        })
+        Err(fault())
     }
 
     fn standing(&self) -> Standing {
@@ -278,7 +275,7 @@ impl Quest<'_> {
     /// ended the dead are healed, and after a long one the daemon is asked whether this is still the board.
     fn wait(&mut self, pool: &Arc<Pool>, seen: u32, left: Duration, most: u32) -> Result<Arc<Pool>, Fault> {
         if self.wait.as_ref().is_none_or(|wait| wait.pool != pool.id) {
-            let Some(waiting) = pool.enqueue(most) else { return self.doubt(pool, self.queue_full()) };
+            let Some(waiting) = pool.enqueue(most) else { return self.doubt(pool, || self.queue_full()) };
             let since = Instant::now();
             self.wait = Some(Wait { pool: pool.id, waiting, since, overslept: false, woken: false });
             // What was freed before it was announced woke nobody: look once more.

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use wsgid_tests::board::PoolBoard;
 use wsgid_tests::wait::{PATIENCE, until};
-use wsgid_tests::{Connection, Mpm, Request, Stack, each_mpm, eventually};
+use wsgid_tests::{Connection, Mpm, Plan, Request, Stack, each_mpm, eventually};
 
 const SITE: &str = "WSGIDaemonProcess site threads=2 connect-timeout=2\nWSGIProcessGroup site\n\
                     WSGIApplicationGroup %{GLOBAL}";
@@ -480,9 +480,18 @@ fn what_kills_workers_again_and_again_is_refused() {
     until("what is another request does, though", || stack.get("/").expect(200).text() != pid);
 }
 
-/// An application of one address, as many are, must not be refused for one death.
-#[test]
-fn many_requests_in_a_worker_that_dies_are_one_death() {
+/// A group with these options, and one application.
+fn scripted(options: &str, app: &str) -> Plan {
+    Stack::on(Mpm::Event)
+        .config(&format!("WSGIDaemonProcess site {options}"))
+        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
+        .config(CODE)
+        .file("code/app.wsgi", app)
+}
+
+/// Kills so many workers in turn, each with as many requests of one address in it as it has threads, and then has
+/// that address answered, as it has to be.
+fn is_not_refused_after(deaths: usize, signal: Signal) {
     let app = "\
 import os, time
 def application(environ, start_response):
@@ -491,49 +500,60 @@ def application(environ, start_response):
     start_response('200 OK', [])
     return [b'there']
 ";
-    let stack = Stack::on(Mpm::Event)
-        .config("ServerLimit 1\nStartServers 1\nWSGIDaemonProcess site processes=1 threads=8")
-        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
-        .config(CODE)
-        .file("code/app.wsgi", app)
-        .run();
+    // One child of httpd's, so that one list is all there are.
+    let stack = scripted("threads=8", app).config("ServerLimit 1\nStartServers 1").run();
     let go = stack.place.path("go");
     let request = Request::get(&format!("/?{}", go.display()));
-    let mut held: Vec<Connection> = (0..8).map(|_| stack.connect()).collect();
-    held.iter_mut().for_each(|connection| connection.send(request.bytes()));
-    let board = PoolBoard::of(&stack, "site");
-    until("all of them are in it", || board.active() == 8);
-    kill(Pid::from_raw(workers(&stack, "site", 1)[0] as i32), Signal::SIGKILL).unwrap();
-    held.iter_mut().for_each(|connection| drop(connection.reply().unwrap().expect(502)));
+    for _ in 0..deaths {
+        let mut held: Vec<Connection> = (0..8).map(|_| stack.connect()).collect();
+        held.iter_mut().for_each(|connection| connection.send(request.bytes()));
+        let board = PoolBoard::of(&stack, "site");
+        until("all of them are in it", || board.active() == 8);
+        kill(Pid::from_raw(workers(&stack, "site", 1)[0] as i32), signal).unwrap();
+        held.iter_mut().for_each(|connection| drop(connection.reply().unwrap().expect(502)));
+    }
     std::fs::write(&go, "").unwrap();
     assert_eq!(stack.ask(&request).expect(200).text(), "there");
+}
+
+/// An application of one address, as many are, must not be refused for one death.
+#[test]
+fn many_requests_in_a_worker_that_crashes_are_one_death() {
+    is_not_refused_after(1, Signal::SIGABRT);
+}
+
+#[test]
+fn no_request_is_to_blame_for_workers_that_somebody_kills() {
+    is_not_refused_after(3, Signal::SIGKILL);
 }
 
 /// In mod_wsgi a request that comes while the application is imported waits as long as for any answer.
 #[test]
 fn an_import_may_take_longer_than_a_connection() {
-    let stack = Stack::on(Mpm::Event)
-        .config("WSGIDaemonProcess site connect-timeout=1")
-        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
-        .config(CODE)
-        .file("code/app.wsgi", format!("import time\ntime.sleep(4)\n{}", saying("imported")))
-        .run();
-    assert_eq!(stack.get("/").expect(200).text(), "imported");
+    let app = format!("import time\ntime.sleep(4)\n{}", saying("imported"));
+    assert_eq!(scripted("connect-timeout=1", &app).run().get("/").expect(200).text(), "imported");
 }
 
 /// It is ready, and gone: nobody waits for the next that will do the same, and the log of the site says why.
 #[test]
 fn an_application_that_never_stays_up_is_not_waited_for() {
     let ending = "import os, threading\nthreading.Timer(0.1, os._exit, [7]).start()\n";
-    let stack = Stack::on(Mpm::Event)
-        .config("WSGIDaemonProcess site")
-        .config("WSGIScriptAlias / @ROOT@/code/app.wsgi process-group=site application-group=%{GLOBAL}")
-        .config(CODE)
-        .file("code/app.wsgi", format!("{ending}{}", saying("soon gone")))
-        .run();
+    let stack = scripted("", &format!("{ending}{}", saying("soon gone"))).run();
     let failing = || stack.daemon().pools("site").iter().any(|pool| pool.workers.is_empty());
     until("it is given up for a while", || failing() && stack.get("/").status == 503);
     stack.logged("error", &["WSGI8007", "a worker exited with status 7"]);
+}
+
+/// As Python sees it, and not only in the environment.
+#[test]
+fn a_locale_is_set_and_one_that_is_unknown_is_told() {
+    let app = "import locale\n\
+               def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+               return [locale.setlocale(locale.LC_TIME).encode()]\n";
+    assert_eq!(scripted("locale=C.UTF-8", app).run().get("/").expect(200).text(), "C.UTF-8");
+    let stack = scripted("locale=xx_NOWHERE", app).run();
+    assert_eq!(stack.get("/").expect(200).text(), "C");
+    stack.logged("wsgid", &["locale=xx_NOWHERE has no effect"]);
 }
 
 #[test]

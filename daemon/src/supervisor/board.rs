@@ -70,6 +70,11 @@ impl PoolBoard {
         self.view().slot(slot as usize).is_some_and(|slot| slot.active > 0)
     }
 
+    /// Requests that this slot's worker was sent, or is about to be, and has not begun, as far as it says.
+    pub fn unread(&self, slot: u32) -> u32 {
+        self.view().slot(slot as usize).map_or(0, |slot| slot.claimed.saturating_sub(slot.active))
+    }
+
     /// A worker is on its way.
     pub fn place(&self, slot: u32, serial: u32, threads: u32, pid: u32) {
         self.view().place(slot as usize, serial, SlotState::Starting, threads, pid);

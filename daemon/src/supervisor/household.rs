@@ -212,17 +212,13 @@ impl Household {
 
     fn open(&mut self, opening: Opening, now: Instant) -> Option<u64> {
         let key = opening.key.clone();
-        let id = self.start_pool(opening, now)?;
+        let id = self.start_pool(opening, false, now)?;
         self.places.insert(key, Place { serving: id, successor: None });
         Some(id)
     }
 
-    fn start_pool(&mut self, opening: Opening, now: Instant) -> Option<u64> {
-        self.start_pool_beside(opening, false, now)
-    }
-
     /// With `beside`, another serves meanwhile.
-    fn start_pool_beside(&mut self, opening: Opening, beside: bool, now: Instant) -> Option<u64> {
+    fn start_pool(&mut self, opening: Opening, beside: bool, now: Instant) -> Option<u64> {
         let title = opening.group.title().to_string();
         let mut pool = match Pool::open(opening, self.terms.surroundings.clone()) {
             Ok(pool) => pool,
@@ -297,7 +293,7 @@ impl Household {
             self.open(opening, now);
             return;
         }
-        let successor = self.start_pool_beside(opening, beside, now);
+        let successor = self.start_pool(opening, beside, now);
         if let Some(place) = self.places.get_mut(key) {
             place.successor = successor;
         }

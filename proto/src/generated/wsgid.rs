@@ -438,7 +438,7 @@ pub struct WorkerPlan {
     /// files whose change means new code
     #[prost(bytes = "bytes", repeated, tag = "26")]
     pub reload_on: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// path of the socket for whoever has lost the daemon
+    /// path or abstract name of the socket for whoever has lost the daemon
     #[prost(bytes = "bytes", tag = "25")]
     pub attach: ::prost::bytes::Bytes,
     /// for setlocale(3); "" if none

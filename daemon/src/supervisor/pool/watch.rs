@@ -72,12 +72,7 @@ impl Pool {
         let pulse = Pulse::over(hand.pulse.words());
         let resident = if self.watch.rules.weigh() { process::resident(hand.pid).ok() } else { None };
         let threads = self.group.options.threads;
-        let unread = self
-            .board
-            .view()
-            .slot(slot as usize)
-            .map_or(0, |slot| slot.claimed - slot.active.min(slot.claimed));
-        let (busy, last_beat) = (pulse.busy().collect(), pulse.last_beat());
+        let (busy, last_beat, unread) = (pulse.busy().collect(), pulse.last_beat(), self.board.unread(slot));
         Some(Signs { busy, threads, unread, last_beat, resident })
     }
 

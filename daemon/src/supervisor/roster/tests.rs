@@ -168,6 +168,18 @@ fn a_pool_beside_another_tries_one_and_is_complete_with_all() {
     assert!(case.roster.is_complete());
 }
 
+#[test]
+fn the_time_of_a_worker_goes_on_under_the_next_daemon() {
+    let mut case = Case::of(1, 1);
+    case.roster.terms.lifetime = Some(Duration::from_secs(100));
+    case.roster.hold();
+    case.after(1000);
+    case.roster.adopt(1, 0, true, case.now - Duration::from_secs(90));
+    case.roster.release(case.now);
+    assert_eq!(case.after(9), []);
+    assert!(case.after(2).contains(&Action::Replace { serial: 1, reason: Reason::RestartInterval }));
+}
+
 /// Its first would wear out before its last is there, again and again.
 #[test]
 fn nobody_wears_out_beside_another_pool() {
