@@ -58,7 +58,7 @@ fn place() -> &'static (Kept, SocketAddr) {
         let address = SocketAddr::from_abstract_name(name).expect("a name for a socket");
         let door = UnixListener::bind_addr(&address).expect("the name is ours");
         let own = nix::unistd::getuid().as_raw();
-        (Kept::new(door, [own; 3], [0; 2]).expect("a place for connections"), address)
+        (Kept::new(door, [own; 3], [0; 2], 1).expect("a place for connections"), address)
     })
 }
 
