@@ -76,7 +76,7 @@ impl Stack {
     #[track_caller]
     fn start_httpd(&mut self) {
         for _ in 0..10 {
-            (self.port, self.tls_port) = (free_port(), free_port());
+            [self.port, self.tls_port] = free_ports();
             self.plan.write_config(&self.place, self.ports());
             match Httpd::start(&self.place, self.plan.identity) {
                 Ok(httpd) => {
@@ -260,7 +260,9 @@ impl Drop for Stack {
     }
 }
 
-/// A port that nobody listens on at this moment.
-pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// So many different ports that nobody listens on at this moment.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // All are open at a time: the kernel may give one that was closed again.
+    let open = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    open.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::process::{Command, Output};
 use wsgid_tests::daemon::Daemon;
 use wsgid_tests::place::Place;
-use wsgid_tests::stack::free_port;
+use wsgid_tests::stack::free_ports;
 use wsgid_tests::venv::certificate;
 use wsgid_tests::wait::{PATIENCE, eventually, until};
 use wsgid_tests::{Connection, Reply, Request, httpd, stage, theirs, tls};
@@ -47,7 +47,7 @@ impl Server {
     #[track_caller]
     fn start(options: &[&str], ours: bool) -> Self {
         let place = Place::new(None);
-        let (port, tls_port) = (free_port(), free_port());
+        let [port, tls_port] = free_ports();
         let scripts =
             [("access.py", ACCESS), ("users.py", USERS), ("groups.py", GROUPS), ("hashes.py", HASHES)];
         for (name, content) in scripts.into_iter().chain([("imported.py", "word = 'old'\n")]) {

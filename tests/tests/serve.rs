@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use wsgid_tests::place::Place;
 use wsgid_tests::serve::Serve;
-use wsgid_tests::stack::free_port;
+use wsgid_tests::stack::free_ports;
 use wsgid_tests::stage::repository;
 use wsgid_tests::wait::until;
 
@@ -47,7 +47,7 @@ fn a_callable_of_a_module_is_served() {
 #[test]
 fn the_port_can_be_given() {
     let place = place();
-    let port = free_port();
+    let [port] = free_ports();
     let serve = Serve::start(place.root(), &["apps/hello.wsgi", "--port", &port.to_string()]);
     assert_eq!(serve.port(), port);
     assert_eq!(serve.get("/").expect(200).text(), "Hello, world!\n");
