@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &[
     "body",
     "reply",
     "startup",
+    "schedule",
     "restart",
     "dump",
     "rust",

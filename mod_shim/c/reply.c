@@ -263,6 +263,22 @@ static int pass(void *r_)
 }
 
 /*
+ * What httpd has put aside for the client goes out at once, as far as the client takes it. httpd does the same when
+ * the request has ended, but has looked by then whether the client has sent another: one that answers in this
+ * moment is served by this thread, without a way through the listener.
+ */
+static void send_now(conn_rec *c)
+{
+    ap_filter_t *last = c->output_filters;
+
+    while (last->next)
+        last = last->next;
+    /* It alone knows a missing brigade; what fails, has marked the connection, and httpd looks there. */
+    if (last->frec == ap_core_output_filter_handle)
+        last->frec->filter_func.out_func(last, NULL);
+}
+
+/*
  * A body that nobody wanted is read, and dropped, by httpd: a client that is still sending it need not
  * wait for its answer until then. With HTTP/2 that has to be before the end, at which mod_http2 resets a
  * stream whose client is still sending; not every client looks at an answer whose stream was reset.
@@ -278,7 +294,11 @@ static int finish(void *r_)
         if (r->connection->master)
             drop_body(r);
     }
-    return pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc));
+    if (!pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc)))
+        return 0;
+    if (!r->main && !r->connection->master)
+        send_now(r->connection);
+    return 1;
 }
 
 /*

@@ -4,7 +4,6 @@
 #include "http_main.h"
 #include "mpm_common.h"
 #include "unixd.h"
-#include <sched.h>
 
 wsgid_globals wsgid_global;
 shim_runtime *wsgid_runtime;
@@ -174,22 +173,9 @@ static apr_status_t leave(void *unused)
     return APR_SUCCESS;
 }
 
-/* A thread that hands something on, to the listener or to a worker, goes to sleep in the next moment. The usual
- * policy lets whoever is woken take the processor in that very moment, so that both sleep and wake once more than
- * they need. The threads that the child starts have the policy of this one. Not where somebody has chosen another. */
-static void schedule(server_rec *s)
-{
-    struct sched_param none = { 0 };
-
-    if (wsgid_global.inherit_scheduling || sched_getscheduler(0) != SCHED_OTHER)
-        return;
-    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
-        ap_log_error(APLOG_MARK, APLOG_INFO, errno, s, "WSGICPUScheduling batch is not to be had");
-}
-
 /* A thread of ours must not outlast the code that it runs. */
 void wsgid_child_init(apr_pool_t *p, server_rec *s)
 {
-    schedule(s);
+    wsgid_schedule(s);
     apr_pool_pre_cleanup_register(p, NULL, leave);
 }

@@ -17,6 +17,7 @@
  *   body.c        reading what the client sends
  *   reply.c       brigades: what the client gets
  *   startup.c     post_config and the parent's maintenance
+ *   schedule.c    how children share a processor
  *   restart.c     how a graceful restart is not held up
  *   dump.c        the configuration for wsgictl check
  *   rust.c        where Rust's functions are
@@ -229,6 +230,9 @@ void wsgid_child_init(apr_pool_t *p, server_rec *s);
 const char *wsgid_control_socket(void);
 uid_t wsgid_web_uid(void);
 gid_t wsgid_web_gid(void);
+
+/* schedule.c */
+void wsgid_schedule(server_rec *s);
 
 /* restart.c */
 void wsgid_hasten_restart(apr_pool_t *pconf);
