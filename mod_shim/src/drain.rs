@@ -6,7 +6,12 @@
 //! quick it costs next to nothing: a pass only leaves word that it has begun, and the thread looks after
 //! those that have lasted for a while. It starts with the first response that is not at its end when
 //! the first part of it goes out, and sleeps when nothing like that has happened for some time.
+//!
+//! Being there, it also closes connections to workers that nobody uses any more (see `kept`): traffic does, but
+//! a child may have none. A timer of httpd's would need no thread; event alone has any, and in a quiet child they
+//! do not go off.
 
+use crate::pools::Pools;
 use crate::source::{Prospect, Source};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -23,13 +28,18 @@ use std::time::{Duration, Instant};
 const SLOW: Duration = Duration::from_millis(10);
 /// So long after the last pass began, the thread sleeps until there is another.
 const LINGER: Duration = Duration::from_millis(200);
+/// Between two looks at kept connections, as long as there are any.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(30);
 /// The thread is given so long to end.
 const LEAVING: Duration = Duration::from_millis(500);
 const BELL: u64 = u64::MAX;
 
 /// The thread, if there has been work for it.
 #[derive(Debug, Default)]
-pub struct Drain(OnceLock<Option<Running>>);
+pub struct Drain {
+    pools: Arc<Pools>,
+    running: OnceLock<Option<Running>>,
+}
 
 /// The thread and what it looks after.
 #[derive(Debug)]
@@ -43,6 +53,9 @@ struct Shared {
     epoll: Epoll,
     bell: EventFd,
     leaving: AtomicBool,
+    pools: Arc<Pools>,
+    /// `state` says when the next sweep is.
+    planned: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -51,6 +64,7 @@ struct State {
     passes: HashMap<u64, Arc<Pass>>,
     number: u64,
     last: Instant,
+    sweep: Option<Instant>,
     asleep: bool,
 }
 
@@ -77,6 +91,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long to wait for a moment that may never come; rounded up, since epoll cuts what is below a millisecond.
+fn until(moment: Option<Instant>, now: Instant) -> EpollTimeout {
+    let left = |moment: Instant| moment.saturating_duration_since(now) + Duration::from_micros(999);
+    moment.map_or(EpollTimeout::NONE, |moment| left(moment).try_into().unwrap_or(EpollTimeout::MAX))
+}
+
 /// Once in a child, to httpd's error log, which is its stderr.
 fn complain(error: &io::Error) {
     eprintln!(
@@ -97,29 +117,46 @@ impl Pass {
 }
 
 impl Drain {
+    /// For the child that has these pools open.
+    pub fn new(pools: Arc<Pools>) -> Self {
+        Self { pools, running: OnceLock::new() }
+    }
+
     /// A part of this response is about to go out. Without a thread, the worker waits for the client.
     pub fn watch(&self, source: &Arc<Mutex<Source>>) -> Option<Watch<'_>> {
-        let running = self.0.get_or_init(|| Running::start().inspect_err(complain).ok()).as_ref()?;
-        Some(running.shared.watch(source))
+        Some(self.running()?.shared.watch(source))
+    }
+
+    /// A connection of a pool has been kept: it is closed when nobody has used it for some time.
+    pub fn plan_sweep(&self) {
+        if let Some(running) = self.running() {
+            running.shared.plan_sweep();
+        }
+    }
+
+    fn running(&self) -> Option<&Running> {
+        let start = || Running::start(self.pools.clone()).inspect_err(complain).ok();
+        self.running.get_or_init(start).as_ref()
     }
 
     /// Ends the thread, at the end of the child; from here on none begins.
     pub fn leave(&self) {
-        if self.0.set(None).is_err() {
-            self.0.get().into_iter().flatten().for_each(Running::leave);
+        if self.running.set(None).is_err() {
+            self.running.get().into_iter().flatten().for_each(Running::leave);
         }
     }
 }
 
 impl Running {
     /// Starts the thread. Signals stay httpd's.
-    fn start() -> io::Result<Self> {
+    fn start(pools: Arc<Pools>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let state = State { passes: HashMap::new(), number: 0, last: Instant::now(), asleep: false };
-        let shared =
-            Arc::new(Shared { epoll, bell, leaving: AtomicBool::new(false), state: Mutex::new(state) });
+        let (leaving, planned) = (AtomicBool::new(false), AtomicBool::new(false));
+        let passes = HashMap::new();
+        let state = Mutex::new(State { passes, number: 0, last: Instant::now(), sweep: None, asleep: false });
+        let shared = Arc::new(Shared { epoll, bell, leaving, pools, planned, state });
         let mut before = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
         let theirs = shared.clone();
@@ -162,11 +199,25 @@ impl Shared {
         state.last = since;
         let number = state.number;
         state.passes.insert(number, pass.clone());
+        self.rouse(state);
+        Watch { shared: self, number, pass }
+    }
+
+    fn plan_sweep(&self) {
+        if self.planned.load(Relaxed) || self.planned.swap(true, Relaxed) {
+            return;
+        }
+        let mut state = locked(&self.state);
+        state.sweep = Some(Instant::now() + BETWEEN_SWEEPS);
+        self.rouse(state);
+    }
+
+    /// Has the thread look at what is new, should it be asleep.
+    fn rouse(&self, mut state: MutexGuard<'_, State>) {
         if std::mem::take(&mut state.asleep) {
             drop(state);
             let _ = self.bell.write(1);
         }
-        Watch { shared: self, number, pass }
     }
 
     fn run(&self) {
@@ -174,6 +225,7 @@ impl Shared {
         // Those that have had their turn and have more.
         let mut busy: Vec<u64> = Vec::new();
         while !self.leaving.load(Relaxed) {
+            self.sweep();
             let timeout = self.look_around(&mut busy);
             let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
             let readable = events[..count].iter().map(EpollEvent::data);
@@ -191,6 +243,19 @@ impl Shared {
         }
     }
 
+    /// Closes what nobody uses, if it is time to.
+    fn sweep(&self) {
+        let now = Instant::now();
+        if locked(&self.state).sweep.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        // First: whatever is kept from here on plans the next one.
+        self.planned.store(false, Relaxed);
+        if self.pools.sweep(now) {
+            self.plan_sweep();
+        }
+    }
+
     /// Adopts the passes that have become slow; says how long to wait then.
     fn look_around(&self, busy: &mut Vec<u64>) -> EpollTimeout {
         let now = Instant::now();
@@ -204,7 +269,7 @@ impl Shared {
             let waiting = state.passes.values().filter(fresh).count() > slow.len();
             state.asleep = !waiting && busy.is_empty() && now.duration_since(state.last) >= LINGER;
             let tick = EpollTimeout::from(SLOW.as_millis() as u8);
-            (if state.asleep { EpollTimeout::NONE } else { tick }, slow)
+            (if state.asleep { until(state.sweep, now) } else { tick }, slow)
         };
         let adopted = slow.iter().filter(|(number, pass)| self.adopt(*number, pass) == Prospect::More);
         busy.extend(adopted.map(|(number, _)| *number));

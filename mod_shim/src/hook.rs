@@ -175,7 +175,7 @@ fn deliver_and_hear<D: Door>(
         let mut hearing = Hearing { channel: &mut channel, group: errand.group, limit, hook, door };
         match hearing.run() {
             Ok(Some(verdict)) => {
-                pool.keep(claim, channel);
+                runtime.keep(&pool, claim, channel);
                 return Ok(verdict);
             }
             Ok(None) => pool.release(claim),

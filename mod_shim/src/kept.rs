@@ -1,8 +1,8 @@
 //! The connections that a child keeps to a pool's workers: a stack for each slot of the board.
 //!
 //! The connection that was used last is used next, so that a stack is as high as there were requests at
-//! a time, and what lies at its bottom is what is not needed any more. No timer looks after it: whoever
-//! keeps a connection clears away what has lain too long, in its own slot and in one other.
+//! a time, and what lies at its bottom is what is not needed any more. Whoever keeps a connection clears
+//! away what has lain too long, in its own slot and in one other; where nobody does, a timer sweeps all.
 
 use crate::channel::Channel;
 use std::collections::VecDeque;
@@ -67,9 +67,21 @@ impl Kept {
         self.number.fetch_add(1, Relaxed);
     }
 
+    /// Clears all slots. Is anything left?
+    pub fn sweep(&self, board: &Board<'_>, now: Instant) -> bool {
+        // Closed when this returns, without a lock.
+        let mut dropped = Vec::new();
+        (0..self.stacks.len()).for_each(|slot| self.clear_slot(board, slot, now, &mut dropped));
+        self.number.load(Relaxed) > 0
+    }
+
     /// Looks at one more slot: that of a worker that has ended may see no requests any more.
     fn clear_next(&self, board: &Board<'_>, now: Instant, dropped: &mut Vec<Channel>) {
         let slot = self.turn.fetch_add(1, Relaxed) % self.stacks.len().max(1);
+        self.clear_slot(board, slot, now, dropped);
+    }
+
+    fn clear_slot(&self, board: &Board<'_>, slot: usize, now: Instant, dropped: &mut Vec<Channel>) {
         if let Some(mut stack) = self.stack(slot) {
             self.clear(&mut stack, serial_of_ready(board, slot), now, dropped);
         }
@@ -161,6 +173,22 @@ mod tests {
         assert!(!is_open(&gone.1));
         kept.keep(&board, FIRST, other.0, now);
         assert!(!is_open(&other.1), "kept for a worker that takes nothing");
+    }
+
+    #[test]
+    fn a_sweep_closes_what_leads_nowhere_or_has_lain_for_long() {
+        let (words, kept, now) = (memory(), Kept::new(2), Instant::now());
+        let board = Board::open(&words).unwrap();
+        let (gone, idle, fresh) = (pair(), pair(), pair());
+        kept.keep(&board, FIRST, gone.0, now);
+        kept.keep(&board, SECOND, idle.0, now);
+        kept.keep(&board, SECOND, fresh.0, now + IDLE / 2);
+        board.set_state(FIRST.slot, FIRST.serial, SlotState::Draining);
+        assert!(kept.sweep(&board, now));
+        assert_eq!([&gone.1, &idle.1, &fresh.1].map(is_open), [false, true, true]);
+        assert!(kept.sweep(&board, now + IDLE));
+        assert_eq!([&idle.1, &fresh.1].map(is_open), [false, true]);
+        assert!(!kept.sweep(&board, now + IDLE * 2) && !is_open(&fresh.1));
     }
 
     #[test]

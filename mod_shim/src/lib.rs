@@ -10,7 +10,7 @@
 //! ```
 //!
 //! * [`door`]: what a request may ask of httpd, as a trait, so that tests need none
-//! * [`pool`], [`broker`], [`channel`], [`kept`]: a child's view of the workers, and its kept connections
+//! * [`pool`], [`pools`], [`broker`], [`channel`], [`kept`]: a child's view of the workers, and its kept connections
 //! * [`source`], [`drain`], [`spool`]: answers that are ahead of their clients, and where they wait
 //! * [`fault`], [`message`]: everything that can go wrong, with its words, its number and its status
 //!
@@ -34,6 +34,7 @@ pub mod kept;
 pub mod message;
 pub mod owner;
 pub mod pool;
+pub mod pools;
 pub mod relay;
 pub mod runtime;
 pub mod serve;

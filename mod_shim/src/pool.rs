@@ -216,6 +216,11 @@ impl Pool {
     pub fn keep(&self, claim: Claim, channel: Channel) {
         self.kept.keep(&self.board(), claim, channel, Instant::now());
     }
+
+    /// Closes kept connections that nobody uses any more. Are any left?
+    pub fn sweep(&self, now: Instant) -> bool {
+        self.kept.sweep(&self.board(), now)
+    }
 }
 
 /// Something is free: for one of those who wait.

@@ -2,16 +2,18 @@
 //! and, in each child, the pools it has opened. The parent opens none.
 
 use crate::broker;
+use crate::channel::Channel;
 use crate::drain::Drain;
 use crate::fault::Fault;
 use crate::owner::Owner;
 use crate::pool::Pool;
+use crate::pools::Pools;
 use crate::suspects::Suspects;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use wsgid_proto::board::PoolState;
+use wsgid_proto::board::Claim;
 use wsgid_proto::broker::{Fate, OpenPool};
 use wsgid_proto::control::Configure;
 use wsgid_proto::options::ProcessGroup;
@@ -45,10 +47,10 @@ pub struct Runtime {
     /// What the daemon was told, or is to be told.
     pub configuration: Configure,
     groups: HashMap<String, DeclaredGroup>,
-    pools: Mutex<HashMap<PoolName, Arc<Pool>>>,
+    pools: Arc<Pools>,
     met: AtomicBool,
     answered: AtomicBool,
-    /// Looks after slow clients; not for the parent.
+    /// Looks after slow clients and kept connections; not for the parent.
     pub drain: Drain,
     /// Requests over which workers have died.
     pub suspects: Suspects,
@@ -58,15 +60,16 @@ impl Runtime {
     /// With no pool open.
     pub fn new(control: PathBuf, configuration: Configure, groups: HashMap<String, DeclaredGroup>) -> Self {
         let broker = control.with_file_name("broker.sock");
+        let pools = Arc::<Pools>::default();
         Self {
             control,
             broker,
             configuration,
             groups,
-            pools: Mutex::default(),
             met: AtomicBool::new(false),
             answered: AtomicBool::new(false),
-            drain: Drain::default(),
+            drain: Drain::new(pools.clone()),
+            pools,
             suspects: Suspects::default(),
         }
     }
@@ -106,7 +109,13 @@ impl Runtime {
 
     /// The pool, if this child has it open.
     pub fn pool(&self, name: &PoolName) -> Option<Arc<Pool>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.pools.get(name)
+    }
+
+    /// Keeps a connection of a pool for the next request to the same worker.
+    pub fn keep(&self, pool: &Pool, claim: Claim, channel: Channel) {
+        pool.keep(claim, channel);
+        self.drain.plan_sweep();
     }
 
     /// Asks the daemon what became of a worker.
@@ -125,17 +134,8 @@ impl Runtime {
         };
         let opened = broker::open(&self.broker, &ask)?;
         self.met_daemon();
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = pools.get(name).filter(|known| known.id == opened.pool.pool) {
-            known.told_script(script);
-            known.told_trouble(opened.pool.trouble);
-            return Ok(known.clone());
-        }
-        let pool = Arc::new(Pool::new(opened));
+        let pool = self.pools.put(name, opened);
         pool.told_script(script);
-        // Groups whose names come from requests may never be asked for again; nor may what is kept of them stay.
-        pools.retain(|_, pool| pool.board().pool_state() != PoolState::Closed);
-        pools.insert(name.clone(), pool.clone());
         Ok(pool)
     }
 }

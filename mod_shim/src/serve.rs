@@ -234,7 +234,7 @@ fn answer<D: Door>(
     // Back before the client is served: a slow client need not keep a worker's connection.
     let give_back = || {
         let channel = source.lock().unwrap_or_else(PoisonError::into_inner).into_channel();
-        channel.into_iter().for_each(|channel| pool.keep(claim, channel));
+        channel.into_iter().for_each(|channel| runtime.keep(&pool, claim, channel));
     };
     match outcome {
         Ok(Outcome::Whole) => {

@@ -4,9 +4,11 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 use wsgid_tests::board::PoolBoard;
 use wsgid_tests::family::{Process, descendants};
 use wsgid_tests::wait::{PATIENCE, until};
@@ -349,6 +351,47 @@ mod workers_are_replaced_for_a_minute_and_no_request_fails {
     fn event() {
         body(Mpm::Event)
     }
+}
+
+/// How many sockets httpd's only child has open.
+fn sockets_of_httpd(stack: &Stack) -> usize {
+    let [child] = stack.httpd().children()[..] else { panic!("not one child") };
+    let links = fs::read_dir(format!("/proc/{child}/fd")).unwrap().flatten();
+    let names = links.filter_map(|link| fs::read_link(link.path()).ok());
+    names.filter(|name| name.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// While nobody asks for anything: those to workers that have gone within half a minute, others when they have not
+/// been used for a minute.
+#[test]
+#[ignore = "takes two minutes"]
+fn kept_connections_that_lead_nowhere_or_that_nobody_uses_are_closed() {
+    let plan = plan(Mpm::Event, "processes=2 threads=2")
+        .config("StartServers 1\nServerLimit 1\nThreadsPerChild 4\nMaxRequestWorkers 4");
+    let (stack, _) = run(plan, 2);
+    let before = sockets_of_httpd(&stack);
+    let closed_within = |seconds: u64| {
+        stack.get("/").expect(200);
+        // The client's own, too, until httpd has seen that it has gone.
+        assert!(sockets_of_httpd(&stack) > before);
+        move |stack: &Stack| {
+            eventually(Duration::from_secs(seconds), "the connection is closed", || {
+                match sockets_of_httpd(stack) {
+                    now if now == before => Ok(()),
+                    now => Err(format!("{now} sockets, and {before} before")),
+                }
+            });
+        }
+    };
+    let closed = closed_within(50);
+    let old = stack.daemon().ready_workers("site");
+    stack.wsgictl(&["reload", "site"]);
+    until("other workers serve", || {
+        let new = stack.daemon().ready_workers("site");
+        new.len() == 2 && !new.iter().any(|worker| old.contains(worker))
+    });
+    closed(&stack);
+    closed_within(110)(&stack);
 }
 
 /// `wsgictl reload site`, and waits until new workers serve and a request has been served since.

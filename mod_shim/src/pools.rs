@@ -1,0 +1,52 @@
+//! The pools that a child has open, by their names.
+
+use crate::broker::Opened;
+use crate::pool::Pool;
+use crate::runtime::PoolName;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use wsgid_proto::board::PoolState;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Pools(Mutex<HashMap<PoolName, Arc<Pool>>>);
+
+impl Pools {
+    /// The pool of this name.
+    pub fn get(&self, name: &PoolName) -> Option<Arc<Pool>> {
+        self.locked().get(name).cloned()
+    }
+
+    /// Puts what the daemon has opened in the place of what was there, unless it is the same pool.
+    pub fn put(&self, name: &PoolName, opened: Opened) -> Arc<Pool> {
+        let mut pools = self.locked();
+        if let Some(known) = pools.get(name).filter(|known| known.id == opened.pool.pool) {
+            known.told_trouble(opened.pool.trouble);
+            return known.clone();
+        }
+        let pool = Arc::new(Pool::new(opened));
+        forget_closed(&mut pools);
+        pools.insert(name.clone(), pool.clone());
+        pool
+    }
+
+    /// Closes connections to workers that nobody uses any more. Are any left?
+    pub fn sweep(&self, now: Instant) -> bool {
+        let open: Vec<_> = {
+            let mut pools = self.locked();
+            forget_closed(&mut pools);
+            pools.values().cloned().collect()
+        };
+        open.iter().fold(false, |left, pool| pool.sweep(now) | left)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<PoolName, Arc<Pool>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Groups whose names come from requests may never be asked for again; nor may what is kept of them stay.
+fn forget_closed(pools: &mut HashMap<PoolName, Arc<Pool>>) {
+    pools.retain(|_, pool| pool.board().pool_state() != PoolState::Closed);
+}
