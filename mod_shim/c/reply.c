@@ -263,14 +263,16 @@ static int pass(void *r_)
 }
 
 /*
- * What httpd has put aside for the client goes out at once, as far as the client takes it. httpd does the same when
+ * What httpd has put aside for the client goes out at once, as far as the client takes it. Event does the same when
  * the request has ended, but has looked by then whether the client has sent another: one that answers in this
- * moment is served by this thread, without a way through the listener.
+ * moment is served by this thread, without a way through the listener. Other MPMs have no listener in the way.
  */
 static void send_now(conn_rec *c)
 {
     ap_filter_t *last = c->output_filters;
 
+    if (!c->cs || c->master)
+        return;
     while (last->next)
         last = last->next;
     /* It alone knows a missing brigade; what fails, has marked the connection, and httpd looks there. */
@@ -296,7 +298,7 @@ static int finish(void *r_)
     }
     if (!pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc)))
         return 0;
-    if (!r->main && !r->connection->master)
+    if (!r->main)
         send_now(r->connection);
     return 1;
 }

@@ -26,20 +26,27 @@ typedef struct {
     uint64_t period;
 } scheduling;
 
-/* The threads that the child starts are scheduled as this one is. Not where somebody has chosen another policy. */
-void wsgid_schedule(server_rec *s)
+/* Where that can't be had, the policy does without. */
+static void double_slice(void)
 {
     scheduling how = { .size = sizeof(how) };
 
-    if (wsgid_global.inherit_scheduling)
+    if (syscall(SYS_sched_getattr, 0, &how, sizeof(how), 0) < 0 || how.runtime == 0)
         return;
-    if (syscall(SYS_sched_getattr, 0, &how, sizeof(how), 0) == 0) {
-        if (how.policy != SCHED_OTHER)
-            return;
-        how.policy = SCHED_BATCH;
-        how.runtime *= 2;
-        if (syscall(SYS_sched_setattr, 0, &how, 0) == 0)
-            return;
+    how.runtime *= 2;
+    (void)syscall(SYS_sched_setattr, 0, &how, 0);
+}
+
+/* The threads that the child starts are scheduled as this one is. Not where somebody has chosen another policy. */
+void wsgid_schedule(server_rec *s)
+{
+    struct sched_param none = { 0 };
+
+    if (wsgid_global.inherit_scheduling || sched_getscheduler(0) != SCHED_OTHER)
+        return;
+    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, errno, s, "WSGICPUScheduling batch is not to be had");
+        return;
     }
-    ap_log_error(APLOG_MARK, APLOG_INFO, errno, s, "WSGICPUScheduling batch is not to be had");
+    double_slice();
 }

@@ -7,9 +7,10 @@
 //! those that have lasted for a while. It starts with the first response that is not at its end when
 //! the first part of it goes out, and sleeps when nothing like that has happened for some time.
 //!
-//! Being there, it also closes connections to workers that nobody uses any more (see `kept`): traffic does, but
-//! a child may have none. A timer of httpd's would need no thread; event alone has any, and in a quiet child they
-//! do not go off.
+//! It also closes connections to workers that nobody uses any more (see `kept`): traffic does, but a child may
+//! have none. For that it starts with the first connection that is kept, unless each child has one thread, and so one
+//! connection to a pool: prefork has hundreds of children, each of which would have a second. A timer of httpd's would
+//! need no thread; event alone has any, and in a quiet child they do not go off.
 
 use crate::pools::Pools;
 use crate::source::{Prospect, Source};
@@ -38,6 +39,8 @@ const BELL: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub struct Drain {
     pools: Arc<Pools>,
+    /// Is the thread worth starting for what this child keeps?
+    keeps_many: bool,
     running: OnceLock<Option<Running>>,
 }
 
@@ -100,7 +103,8 @@ fn until(moment: Option<Instant>, now: Instant) -> EpollTimeout {
 /// Once in a child, to httpd's error log, which is its stderr.
 fn complain(error: &io::Error) {
     eprintln!(
-        "mod_wsgid: workers wait for slow clients of this process: no thread could be started: {error}"
+        "mod_wsgid: no thread could be started: workers wait for slow clients of this process, and its connections to \
+         them are closed by traffic alone: {error}"
     );
 }
 
@@ -117,9 +121,9 @@ impl Pass {
 }
 
 impl Drain {
-    /// For the child that has these pools open.
-    pub fn new(pools: Arc<Pools>) -> Self {
-        Self { pools, running: OnceLock::new() }
+    /// For the child that has these pools open, and perhaps many connections to each.
+    pub fn new(pools: Arc<Pools>, keeps_many: bool) -> Self {
+        Self { pools, keeps_many, running: OnceLock::new() }
     }
 
     /// A part of this response is about to go out. Without a thread, the worker waits for the client.
@@ -129,14 +133,28 @@ impl Drain {
 
     /// A connection of a pool has been kept: it is closed when nobody has used it for some time.
     pub fn plan_sweep(&self) {
-        if let Some(running) = self.running() {
+        let running =
+            if self.keeps_many { self.running() } else { self.running.get().and_then(Option::as_ref) };
+        if let Some(running) = running {
             running.shared.plan_sweep();
         }
     }
 
+    /// The thread, which is started. No signal comes in between: its handler, which ends a child of prefork's, would
+    /// wait in [`Drain::leave`] for what it has interrupted.
     fn running(&self) -> Option<&Running> {
+        if let Some(known) = self.running.get() {
+            return known.as_ref();
+        }
         let start = || Running::start(self.pools.clone()).inspect_err(complain).ok();
-        self.running.get_or_init(start).as_ref()
+        let mut before = SigSet::empty();
+        let blocked = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
+        let running = self.running.get_or_init(start).as_ref();
+        if blocked.is_ok() {
+            // It can't fail: so it was before.
+            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+        }
+        running
     }
 
     /// Ends the thread, at the end of the child; from here on none begins.
@@ -148,7 +166,7 @@ impl Drain {
 }
 
 impl Running {
-    /// Starts the thread. Signals stay httpd's.
+    /// Starts the thread, with signals blocked: they stay httpd's.
     fn start(pools: Arc<Pools>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
@@ -157,12 +175,9 @@ impl Running {
         let passes = HashMap::new();
         let state = Mutex::new(State { passes, number: 0, last: Instant::now(), sweep: None, asleep: false });
         let shared = Arc::new(Shared { epoll, bell, leaving, pools, planned, state });
-        let mut before = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
         let theirs = shared.clone();
-        let thread = thread::Builder::new().name("wsgid-drain".into()).spawn(move || theirs.run());
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread?)) })
+        let thread = thread::Builder::new().name("wsgid-drain".into()).spawn(move || theirs.run())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Under prefork this may happen in a signal's handler, in the middle of anything: so no lock is waited

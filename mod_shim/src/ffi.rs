@@ -319,7 +319,8 @@ unsafe extern "C" fn configure(
             }
         };
         let (configuration, groups) = draft.finish(&facts);
-        let runtime = Runtime::new(OsStr::from_bytes(control.to_bytes()).into(), configuration, groups);
+        let control = OsStr::from_bytes(control.to_bytes()).into();
+        let runtime = Runtime::new(control, configuration, groups, facts.threaded);
         let mut lines: control::Report =
             draft.warnings().into_iter().map(|line| (Level::Warning, line)).collect();
         lines.extend(control::configure(&runtime));

@@ -26,18 +26,20 @@ impl Pools {
             return known.clone();
         }
         let pool = Arc::new(Pool::new(opened));
-        forget_closed(&mut pools);
-        pools.insert(name.clone(), pool.clone());
+        let closed = take_closed(&mut pools);
+        let before = pools.insert(name.clone(), pool.clone());
+        drop(pools);
+        drop((closed, before));
         pool
     }
 
     /// Closes connections to workers that nobody uses any more. Are any left?
     pub fn sweep(&self, now: Instant) -> bool {
-        let open: Vec<_> = {
-            let mut pools = self.locked();
-            forget_closed(&mut pools);
-            pools.values().cloned().collect()
-        };
+        let mut pools = self.locked();
+        let closed = take_closed(&mut pools);
+        let open: Vec<_> = pools.values().cloned().collect();
+        drop(pools);
+        drop(closed);
         open.iter().fold(false, |left, pool| pool.sweep(now) | left)
     }
 
@@ -46,7 +48,11 @@ impl Pools {
     }
 }
 
-/// Groups whose names come from requests may never be asked for again; nor may what is kept of them stay.
-fn forget_closed(pools: &mut HashMap<PoolName, Arc<Pool>>) {
-    pools.retain(|_, pool| pool.board().pool_state() != PoolState::Closed);
+/// Groups whose names come from requests may never be asked for again; nor may what is kept of them stay. It goes
+/// when the result is dropped, which takes its time: without the lock.
+fn take_closed(pools: &mut HashMap<PoolName, Arc<Pool>>) -> Vec<Arc<Pool>> {
+    let is_closed = |pool: &Pool| pool.board().pool_state() == PoolState::Closed;
+    let names: Vec<_> =
+        pools.iter().filter(|(_, pool)| is_closed(pool)).map(|(name, _)| name.clone()).collect();
+    names.iter().filter_map(|name| pools.remove(name)).collect()
 }

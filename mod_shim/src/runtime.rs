@@ -57,8 +57,13 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// With no pool open.
-    pub fn new(control: PathBuf, configuration: Configure, groups: HashMap<String, DeclaredGroup>) -> Self {
+    /// With no pool open; `threaded` as in [`crate::draft::Facts`].
+    pub fn new(
+        control: PathBuf,
+        configuration: Configure,
+        groups: HashMap<String, DeclaredGroup>,
+        threaded: bool,
+    ) -> Self {
         let broker = control.with_file_name("broker.sock");
         let pools = Arc::<Pools>::default();
         Self {
@@ -68,7 +73,7 @@ impl Runtime {
             groups,
             met: AtomicBool::new(false),
             answered: AtomicBool::new(false),
-            drain: Drain::new(pools.clone()),
+            drain: Drain::new(pools.clone(), threaded),
             pools,
             suspects: Suspects::default(),
         }

@@ -26,6 +26,9 @@ use wsgid_proto::{bounds, expand};
 /// A request that workers keep dropping unread is given up after so many.
 pub const DELIVERIES: usize = 8;
 
+/// What a handler returns that has dealt with a request.
+const OK: i32 = 0;
+
 /// A request as httpd and the configuration describe it; all of it borrowed.
 #[derive(Debug, Default)]
 pub struct Ask<'a> {
@@ -120,9 +123,6 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         server_metrics: group.options.server_metrics,
     };
     let outcome = converse(runtime, ask, &errand, &terms, &mut body, door);
-    if outcome.is_ok() && !runtime.suspects.is_empty() {
-        runtime.suspects.clear(ask.suspect(&name));
-    }
     head::keep(head);
     outcome
 }
@@ -192,14 +192,26 @@ fn converse<D: Door>(
         let delivered = dispatch::deliver(runtime, &errand)?;
         errand.tries = Tries { all: delivered.tries.all + 1, ..delivered.tries };
         let worker = (delivered.pool.id, delivered.claim.serial);
+        let accuse = |fault: &Fault| {
+            if matches!(fault, Fault::WorkerDied { .. }) && !fault.is_from_outside() {
+                runtime.suspects.accuse(ask.suspect(errand.name), worker, Instant::now());
+            }
+        };
         match answer(runtime, delivered, &errand, terms, body, door, &mut replays) {
-            Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => {}
+            Ok(Answered::Whole(status)) => {
+                if !runtime.suspects.is_empty() {
+                    runtime.suspects.clear(ask.suspect(errand.name));
+                }
+                return Ok(status);
+            }
+            Ok(Answered::InPart(fault)) => {
+                fault.iter().for_each(accuse);
+                return Ok(OK);
+            }
+            Ok(Answered::Unread) => {}
             Err(Fault::Aborted(AbortCause::Stale, _)) => errand.tries.restarts += 1,
             Err(fault @ Fault::WorkerDied { .. }) => {
-                if !fault.is_from_outside() {
-                    runtime.suspects.accuse(ask.suspect(errand.name), worker, Instant::now());
-                }
+                accuse(&fault);
                 if !std::mem::take(&mut replays) {
                     return Err(fault);
                 }
@@ -212,8 +224,18 @@ fn converse<D: Door>(
     Err(Fault::NotDelivered(errand.name.process.clone()))
 }
 
-/// Relays the answer; `None` when the worker had not read the head. Where httpd knows of a response's head by then, be
-/// it that of one that goes nowhere, the request can't be repeated.
+/// What became of a request that a worker was sent.
+enum Answered {
+    /// It has been answered, or has httpd answer; what the handler returns.
+    Whole(i32),
+    /// The answer has been cut short: by this, which is logged, or because the client has gone.
+    InPart(Option<Fault>),
+    /// The worker had not read the head.
+    Unread,
+}
+
+/// Relays the answer. Where httpd knows of a response's head by then, be it that of one that goes nowhere, the request
+/// can't be repeated.
 fn answer<D: Door>(
     runtime: &Runtime,
     delivered: Delivered,
@@ -222,8 +244,7 @@ fn answer<D: Door>(
     body: &mut Body,
     door: &mut D,
     repeatable: &mut bool,
-) -> Result<Option<i32>, Fault> {
-    const OK: i32 = 0;
+) -> Result<Answered, Fault> {
     let Delivered { channel, claim, pool, .. } = delivered;
     let limits = Limits { memory: errand.group.response_buffer_size, file: errand.group.response_spool_size };
     let source = Arc::new(Mutex::new(Source::new(channel, limits)));
@@ -240,21 +261,21 @@ fn answer<D: Door>(
         Ok(Outcome::Whole) => {
             give_back();
             let _ = door.finish();
-            Ok(Some(OK))
+            Ok(Answered::Whole(OK))
         }
         Ok(Outcome::Diverted) => {
             give_back();
-            Ok(Some(door.divert()))
+            Ok(Answered::Whole(door.divert()))
         }
-        Ok(Outcome::ClientGone) => Ok(Some(OK)),
+        Ok(Outcome::ClientGone) => Ok(Answered::InPart(None)),
         Ok(Outcome::Undelivered) => {
             pool.release(claim);
-            Ok(None)
+            Ok(Answered::Unread)
         }
         Err(fault) if begun => {
             tell(door, &fault);
             door.truncate();
-            Ok(Some(OK))
+            Ok(Answered::InPart(Some(fault)))
         }
         Err(fault) => Err(fault),
     }

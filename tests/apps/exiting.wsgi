@@ -1,7 +1,13 @@
-"""Ends its own process at /exit, in the way that the query names; elsewhere says which process it is."""
+"""Ends its own process at /exit, in the way that the query names, and at /half when it has begun to answer; elsewhere
+says which process it is."""
 
 import os
 import signal
+
+
+def half(status):
+    yield b"half an answer, and "
+    os._exit(status)
 
 
 def application(environ, start_response):
@@ -11,4 +17,6 @@ def application(environ, start_response):
         else:
             os._exit(int(environ["QUERY_STRING"]))
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/half":
+        return half(int(environ["QUERY_STRING"]))
     return [b"%d\n" % os.getpid()]

@@ -364,7 +364,7 @@ fn sockets_of_httpd(stack: &Stack) -> usize {
 /// While nobody asks for anything: those to workers that have gone within half a minute, others when they have not
 /// been used for a minute.
 #[test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes a minute and a half"]
 fn kept_connections_that_lead_nowhere_or_that_nobody_uses_are_closed() {
     let plan = plan(Mpm::Event, "processes=2 threads=2")
         .config("StartServers 1\nServerLimit 1\nThreadsPerChild 4\nMaxRequestWorkers 4");

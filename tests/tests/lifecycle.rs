@@ -464,6 +464,17 @@ fn new_code_that_does_not_import_leaves_the_old_in_service() {
 }
 
 #[test]
+fn what_kills_workers_when_it_is_half_answered_is_refused_too() {
+    let stack = Stack::on(Mpm::Event).config("ServerLimit 1\nStartServers 1").app("exiting").run();
+    for _ in 0..2 {
+        let reply = stack.connect().ask(&Request::get("/half?1"));
+        assert_eq!((reply.status, reply.whole), (200, false));
+    }
+    stack.get("/half?1").expect(502);
+    stack.logged("error", &["WSGI8015", "refused for"]);
+}
+
+#[test]
 fn what_kills_workers_again_and_again_is_refused() {
     // One child of httpd's, so that one list is all there are.
     let stack = Stack::on(Mpm::Event).config("ServerLimit 1\nStartServers 1").app("exiting").run();

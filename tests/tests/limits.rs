@@ -48,7 +48,7 @@ fn workers_and_children_of_httpd_do_not_take_the_processor_from_whoever_wakes_th
     assert_eq!(told(&stack, "/")["policy"], other);
     until("every child has begun", || policies_of_httpd(&stack) == BTreeSet::from([batch]));
     let answer = told(&stack, "/free");
-    assert_eq!(answer["slice_of_httpd"].as_u64(), answer["slice"].as_u64().map(|slice| slice * 2));
+    assert_eq!(answer["slice_of_httpd"].as_u64().unwrap(), answer["slice"].as_u64().unwrap() * 2);
     let as_it_is = Stack::on(Mpm::Prefork).config("WSGICPUScheduling inherit").without_daemon().run();
     // The child that answers has begun.
     as_it_is.get("/");

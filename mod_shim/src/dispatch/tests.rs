@@ -121,7 +121,7 @@ impl Scene {
     fn runtime(&self) -> Runtime {
         let declared = DeclaredGroup { options: self.group.clone(), server: None, script_owner: None };
         let groups = HashMap::from([("site".to_string(), declared)]);
-        Runtime::new(self.directory.path().join("control.sock"), Configure::default(), groups)
+        Runtime::new(self.directory.path().join("control.sock"), Configure::default(), groups, true)
     }
 
     /// What the worker does when it has read a head, from its beginning to its end.

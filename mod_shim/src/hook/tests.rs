@@ -114,8 +114,8 @@ fn what_can_not_be_asked_is_closed() {
         String::new(),
         crate::runtime::DeclaredGroup { options: ProcessGroup::named(""), server: None, script_owner: None },
     )]);
-    let runtime = Runtime::new(nowhere.path().join("control.sock"), configuration.clone(), groups);
-    let bare = Runtime::new(nowhere.path().join("control.sock"), configuration, Default::default());
+    let runtime = Runtime::new(nowhere.path().join("control.sock"), configuration.clone(), groups, true);
+    let bare = Runtime::new(nowhere.path().join("control.sock"), configuration, Default::default(), true);
     for (hook, decision, number) in [
         (Hook::Access, Decision::Denied, "WSGI0054"),
         (Hook::Password, Decision::Fault, "WSGI0042"),
