@@ -264,8 +264,8 @@ static int pass(void *r_)
 
 /*
  * What httpd has put aside for the client goes out at once, as far as the client takes it. Event does the same when
- * the request has ended, but has looked by then whether the client has sent another: one that answers in this
- * moment is served by this thread, without a way through the listener. Other MPMs have no listener in the way.
+ * the request has ended, but has looked by then whether the client has sent another: one that is sent in this moment
+ * is served by this thread, without a way through the listener. Other MPMs have no listener in the way.
  */
 static void send_now(conn_rec *c)
 {
@@ -276,8 +276,11 @@ static void send_now(conn_rec *c)
     while (last->next)
         last = last->next;
     /* It alone knows a missing brigade; what fails, has marked the connection, and httpd looks there. */
-    if (last->frec == ap_core_output_filter_handle)
-        last->frec->filter_func.out_func(last, NULL);
+    if (last->frec != ap_core_output_filter_handle)
+        return;
+    wsgid_give_way(1);
+    last->frec->filter_func.out_func(last, NULL);
+    wsgid_give_way(0);
 }
 
 /*
@@ -285,7 +288,7 @@ static void send_now(conn_rec *c)
  * wait for its answer until then. With HTTP/2 that has to be before the end, at which mod_http2 resets a
  * stream whose client is still sending; not every client looks at an answer whose stream was reset.
  */
-static int finish(void *r_)
+static int finish(void *r_, int quiet)
 {
     request_rec *r = r_;
     const wsgid_request *request = wsgid_request_of(r);
@@ -298,7 +301,7 @@ static int finish(void *r_)
     }
     if (!pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc)))
         return 0;
-    if (!r->main)
+    if (quiet && !r->main)
         send_now(r->connection);
     return 1;
 }

@@ -233,6 +233,7 @@ gid_t wsgid_web_gid(void);
 
 /* schedule.c */
 void wsgid_schedule(server_rec *s);
+void wsgid_give_way(int on);
 
 /* restart.c */
 void wsgid_hasten_restart(apr_pool_t *pconf);

@@ -260,7 +260,8 @@ fn answer<D: Door>(
     match outcome {
         Ok(Outcome::Whole) => {
             give_back();
-            let _ = door.finish();
+            // Among many requests more are answered if each is dealt with to its end.
+            let _ = door.finish(pool.is_quiet());
             Ok(Answered::Whole(OK))
         }
         Ok(Outcome::Diverted) => {

@@ -27,6 +27,11 @@ def time_slice(thread):
     return None if failed else struct.unpack("IIQiIQQQ", attributes.raw)[5]
 
 
+def slices(process):
+    """Of all its threads, each once."""
+    return sorted({time_slice(int(thread)) for thread in os.listdir(f"/proc/{process}/task")})
+
+
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/take":
         bytearray(int(environ["QUERY_STRING"]) << 20)
@@ -38,7 +43,7 @@ def application(environ, start_response):
         "space": resource.getrlimit(resource.RLIMIT_AS),
         "stack": stack_size(),
         "slice": time_slice(0),
-        "slice_of_httpd": time_slice(int(environ["mod_wsgi.server_pid"])),
+        "slices_of_httpd": slices(int(environ["mod_wsgi.server_pid"])),
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]

@@ -47,8 +47,12 @@ fn workers_and_children_of_httpd_do_not_take_the_processor_from_whoever_wakes_th
     assert_eq!(told(&stack, "/free")["policy"], batch);
     assert_eq!(told(&stack, "/")["policy"], other);
     until("every child has begun", || policies_of_httpd(&stack) == BTreeSet::from([batch]));
-    let answer = told(&stack, "/free");
-    assert_eq!(answer["slice_of_httpd"].as_u64().unwrap(), answer["slice"].as_u64().unwrap() * 2);
+    // An answer may be sent with another slice of time than the usual one, which a thread has again then.
+    for _ in 0..20 {
+        let answer = told(&stack, "/free");
+        assert!(answer["slice"].is_u64());
+        assert_eq!(answer["slices_of_httpd"], json!([answer["slice"]]));
+    }
     let as_it_is = Stack::on(Mpm::Prefork).config("WSGICPUScheduling inherit").without_daemon().run();
     // The child that answers has begun.
     as_it_is.get("/");
