@@ -1,5 +1,6 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
+#include "apr_atomic.h"
 #include "apr_date.h"
 #include "apr_portable.h"
 #include "apu_version.h"
@@ -265,13 +266,16 @@ static int pass(void *r_)
 /*
  * What httpd has put aside for the client goes out at once, as far as the client takes it. Event does the same when
  * the request has ended, but has looked by then whether the client has sent another: one that is sent in this moment
- * is served by this thread, without a way through the listener. Other MPMs have no listener in the way.
+ * is served by this thread, without a way through the listener. Other MPMs have no listener in the way. And among
+ * many clients more are answered if each request is dealt with to its end: so it is done for one whose answer is the
+ * next of this child's after its last.
  */
 static void send_now(conn_rec *c)
 {
+    static volatile void *answered_last; /* never looked into: it may have ended */
     ap_filter_t *last = c->output_filters;
 
-    if (!c->cs || c->master)
+    if (!c->cs || c->master || apr_atomic_xchgptr(&answered_last, c) != c)
         return;
     while (last->next)
         last = last->next;
@@ -288,7 +292,7 @@ static void send_now(conn_rec *c)
  * wait for its answer until then. With HTTP/2 that has to be before the end, at which mod_http2 resets a
  * stream whose client is still sending; not every client looks at an answer whose stream was reset.
  */
-static int finish(void *r_, int quiet)
+static int finish(void *r_)
 {
     request_rec *r = r_;
     const wsgid_request *request = wsgid_request_of(r);
@@ -301,7 +305,7 @@ static int finish(void *r_, int quiet)
     }
     if (!pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc)))
         return 0;
-    if (quiet && !r->main)
+    if (!r->main)
         send_now(r->connection);
     return 1;
 }

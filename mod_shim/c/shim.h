@@ -114,9 +114,8 @@ typedef struct {
     int (*append_file)(void *r, int descriptor, uint64_t offset, uint64_t length);
     /* Sends what was appended, to the client itself. */
     int (*pass)(void *r);
-    /* The same, and the response is whole. `quiet`: nobody else is being served, and the client may have the
-     * processor. */
-    int (*finish)(void *r, int quiet);
+    /* The same, and the response is whole. */
+    int (*finish)(void *r);
     /* The same, and the client is made to see that the response is not whole. */
     void (*truncate)(void *r);
 

@@ -53,9 +53,8 @@ pub trait Door: expand::Request {
     fn append_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), NotTaken>;
     /// Sends what was appended.
     fn pass(&mut self) -> Result<(), ClientGone>;
-    /// Sends what was appended; the response is whole. `quiet`: nobody else is being served, and the client may have
-    /// the processor.
-    fn finish(&mut self, quiet: bool) -> Result<(), ClientGone>;
+    /// Sends what was appended; the response is whole.
+    fn finish(&mut self) -> Result<(), ClientGone>;
     /// Sends what was appended; the client is made to see that the response is not whole.
     fn truncate(&mut self);
     /// What a worker asks for, if httpd has it.

@@ -696,8 +696,8 @@ impl Door for HttpdDoor<'_> {
         self.client(reached)
     }
 
-    fn finish(&mut self, quiet: bool) -> Result<(), ClientGone> {
-        let reached = call!(self.finish(quiet.into()) else 0);
+    fn finish(&mut self) -> Result<(), ClientGone> {
+        let reached = call!(self.finish() else 0);
         self.client(reached)
     }
 

@@ -156,11 +156,6 @@ impl Pool {
         (0..board.slots()).any(|n| board.slot(n).is_some_and(|slot| slot.state == state))
     }
 
-    /// Has nobody else a request with it? Whoever asks has had one, which its worker may not have crossed off yet.
-    pub fn is_quiet(&self) -> bool {
-        self.board().taken() <= 1
-    }
-
     /// Looks for a free thread.
     pub fn claim(&self, standing: Standing) -> Found<'_> {
         match self.board().claim(self.row, standing) {

@@ -494,7 +494,7 @@ pub(crate) mod tests {
             self.said.push("pass".into());
             if self.gone { Err(ClientGone) } else { Ok(()) }
         }
-        fn finish(&mut self, _: bool) -> Result<(), ClientGone> {
+        fn finish(&mut self) -> Result<(), ClientGone> {
             Ok(())
         }
         fn truncate(&mut self) {}

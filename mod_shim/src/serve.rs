@@ -260,8 +260,7 @@ fn answer<D: Door>(
     match outcome {
         Ok(Outcome::Whole) => {
             give_back();
-            // Among many requests more are answered if each is dealt with to its end.
-            let _ = door.finish(pool.is_quiet());
+            let _ = door.finish();
             Ok(Answered::Whole(OK))
         }
         Ok(Outcome::Diverted) => {

@@ -290,11 +290,6 @@ impl<'a, W: Word> Board<'a, W> {
         self.survey().free > 0
     }
 
-    /// How many threads are taken, whatever state their workers are in.
-    pub fn taken(&self) -> u64 {
-        (0..self.slots()).map_while(|slot| self.slot(slot)).map(|word| u64::from(word.claimed)).sum()
-    }
-
     /// Every ready worker, at a glance.
     fn survey(&self) -> Survey {
         let mut survey = Survey::default();

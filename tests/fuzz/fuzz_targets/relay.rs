@@ -84,7 +84,7 @@ fn exchange(mut input: Input<'_>) {
 /// What the module does with an outcome.
 fn settle(outcome: &Result<Outcome, Fault>, begun: bool, client: &mut Client) {
     match outcome {
-        Ok(Outcome::Whole) => drop(client.finish(false)),
+        Ok(Outcome::Whole) => drop(client.finish()),
         Err(_) if begun => client.truncate(),
         _ => {}
     }

@@ -277,7 +277,7 @@ impl Door for Client {
         self.pass_once()
     }
 
-    fn finish(&mut self, _: bool) -> Result<(), ClientGone> {
+    fn finish(&mut self) -> Result<(), ClientGone> {
         self.stay();
         assert!(self.stage >= Stage::Head);
         self.stage = Stage::Over;
