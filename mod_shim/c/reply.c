@@ -268,14 +268,16 @@ static int pass(void *r_)
  * the request has ended, but has looked by then whether the client has sent another: one that is sent in this moment
  * is served by this thread, without a way through the listener. Other MPMs have no listener in the way. And among
  * many clients more are answered if each request is dealt with to its end: so it is done for one whose answer is the
- * next of this child's after its last.
+ * next of this child's after its last, and whose connection stays.
  */
 static void send_now(conn_rec *c)
 {
     static volatile void *answered_last; /* never looked into: it may have ended */
     ap_filter_t *last = c->output_filters;
 
-    if (!c->cs || c->master || apr_atomic_xchgptr(&answered_last, c) != c)
+    if (!c->cs || c->master || c->keepalive != AP_CONN_KEEPALIVE)
+        return;
+    if (apr_atomic_xchgptr(&answered_last, c) != c)
         return;
     while (last->next)
         last = last->next;

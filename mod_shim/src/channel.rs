@@ -165,8 +165,7 @@ impl Channel {
             if let Some(frame) = self.at_hand()? {
                 return Ok(frame);
             }
-            // Rounded up: poll cuts what is below a millisecond, and the time has to be over when it says so.
-            self.wait((left + Duration::from_micros(999)).try_into().unwrap_or(PollTimeout::MAX))?;
+            self.wait(at_least(left))?;
         }
     }
 
@@ -213,11 +212,16 @@ impl Channel {
     }
 }
 
+/// For poll and epoll, which cut what is below a millisecond: the time has to be over when they say so.
+pub fn at_least(time: Duration) -> PollTimeout {
+    time.saturating_add(Duration::from_micros(999)).try_into().unwrap_or(PollTimeout::MAX)
+}
+
 /// For writing; for reading it is what poll is told.
 fn set_timeout(stream: &UnixStream, timeout: Duration) -> io::Result<PollTimeout> {
     let timeout = (!timeout.is_zero()).then_some(timeout);
     stream.set_write_timeout(timeout)?;
-    Ok(timeout.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX)))
+    Ok(timeout.map_or(PollTimeout::NONE, at_least))
 }
 
 impl AsFd for Channel {

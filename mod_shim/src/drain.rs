@@ -12,6 +12,7 @@
 //! connection to a pool: prefork has hundreds of children, each of which would have a second. A timer of httpd's would
 //! need no thread; event alone has any, and in a quiet child they do not go off.
 
+use crate::channel::at_least;
 use crate::pools::Pools;
 use crate::source::{Prospect, Source};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -94,10 +95,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long to wait for a moment that may never come; rounded up, since epoll cuts what is below a millisecond.
+/// How long to wait for a moment that may never come.
 fn until(moment: Option<Instant>, now: Instant) -> EpollTimeout {
-    let left = |moment: Instant| moment.saturating_duration_since(now) + Duration::from_micros(999);
-    moment.map_or(EpollTimeout::NONE, |moment| left(moment).try_into().unwrap_or(EpollTimeout::MAX))
+    moment.map_or(EpollTimeout::NONE, |moment| at_least(moment.saturating_duration_since(now)))
 }
 
 /// Once in a child, to httpd's error log, which is its stderr.
@@ -363,6 +363,30 @@ mod tests {
             let expected: Vec<u8> = (0..40).flat_map(|n| std::iter::repeat_n(n, 100_000)).collect();
             assert!(read_all(&source) == expected);
             assert!(locked(&source).into_channel().is_some());
+        }
+        drain.leave();
+    }
+
+    #[test]
+    fn the_thread_sweeps_in_its_time_and_is_not_started_for_one_connection() {
+        let drain = Drain::new(Arc::default(), false);
+        drain.plan_sweep();
+        assert!(drain.running.get().is_none());
+
+        let drain = Drain::new(Arc::default(), true);
+        drain.plan_sweep();
+        let shared = &drain.running.get().unwrap().as_ref().unwrap().shared;
+        let planned = || (shared.planned.load(Relaxed), locked(&shared.state).sweep.is_some());
+        assert_eq!(planned(), (true, true));
+        while !locked(&shared.state).asleep {
+            thread::yield_now();
+        }
+        let mut state = locked(&shared.state);
+        state.sweep = Some(Instant::now());
+        shared.rouse(state);
+        // Nothing is kept: there is no next one.
+        while planned() != (false, false) {
+            thread::yield_now();
         }
         drain.leave();
     }

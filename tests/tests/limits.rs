@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use wsgid_tests::wait::until;
-use wsgid_tests::{Mpm, Stack};
+use wsgid_tests::{Mpm, Request, Stack};
 
 fn limited(option: &str) -> Stack {
     Stack::on(Mpm::Event)
@@ -48,8 +48,9 @@ fn workers_and_children_of_httpd_do_not_take_the_processor_from_whoever_wakes_th
     assert_eq!(told(&stack, "/")["policy"], other);
     until("every child has begun", || policies_of_httpd(&stack) == BTreeSet::from([batch]));
     // An answer may be sent with another slice of time than the usual one, which a thread has again then.
+    let mut connection = stack.connect();
     for _ in 0..20 {
-        let answer = told(&stack, "/free");
+        let answer = connection.ask(&Request::get("/free")).expect(200).json();
         assert!(answer["slice"].is_u64());
         assert_eq!(answer["slices_of_httpd"], json!([answer["slice"]]));
     }
