@@ -304,7 +304,7 @@ impl Quest<'_> {
         // more often, since who is woken in vain loses its place in the line. If nobody sleeps there, it is free for
         // this one, whoever is hungrier.
         if pool.board().has_room() {
-            wait.woken = !pool.wake();
+            wait.woken = !pool.wake_asleep();
             wait.overslept = false;
             return Ok(pool.clone());
         }

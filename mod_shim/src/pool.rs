@@ -184,11 +184,17 @@ impl Pool {
         }
     }
 
-    /// Wakes one of those who wait: whoever may have been woken and can't use it passes it on. False if nobody is
-    /// asleep there.
-    pub fn wake(&self) -> bool {
+    /// Wakes one of those who wait: whoever may have been woken and can't use it passes it on.
+    pub fn wake(&self) {
         let board = self.board();
-        board.has_waiters() && wake_one(board)
+        if board.has_waiters() {
+            wake_one(board);
+        }
+    }
+
+    /// Wakes one of those who wait, if somebody is asleep there.
+    pub fn wake_asleep(&self) -> bool {
+        self.board().wake_asleep(sys::futex_wake)
     }
 
     /// Joins those who wait, unless so many do already.
@@ -224,9 +230,8 @@ impl Pool {
 }
 
 /// Something is free: for one of those who wait.
-/// False if nobody is asleep there.
-pub fn wake_one(board: Board<'_>) -> bool {
-    board.order().iter().any(|&set| sys::futex_wake(board.freed().0, set))
+pub fn wake_one(board: Board<'_>) {
+    board.wake_one(sys::futex_wake);
 }
 
 /// Gives back what the dead had in hand, and wakes as many as that makes room for.

@@ -10,8 +10,9 @@
 //!      1   pool state                            + 0   serial | state | claimed | active
 //!      2   hungry: a hint                        + 1   capacity (threads)
 //!      3   rows of the ledger ever used          + 2   process id
-//!      4…7 spare                                 + 3   requests begun
-//!      8   waiting | freed; futex                + 4…  spare
+//!      4   offered: see `queue`                  + 3   requests begun
+//!      5…7 spare                                 + 4…  spare
+//!      8   waiting | freed; futex
 //!      9…  spare                               the ledger, behind the slots: see `ledger`
 //! ```
 //!
@@ -59,6 +60,7 @@ const ROWS: usize = 1024;
 const STATE: usize = 1;
 const HUNGRY: usize = 2;
 const ROWS_USED: usize = 3;
+const OFFERED: usize = 4;
 const FREED: usize = 8;
 
 /// What a pool's word says.
@@ -89,7 +91,8 @@ pub enum Standing {
     /// It has just come. It may overtake those who are being woken, which keeps threads busy, but
     /// leaves a thread for each that is hungry.
     Newcomer,
-    /// It is one of the hungry, and nobody has woken it: it leaves a thread for each of the others.
+    /// It is one of the hungry, and nobody has woken it: it leaves a thread for each of the others, unless one is
+    /// offered.
     Hungry,
     /// It was woken for a thread, and takes what there is.
     Waiter,
@@ -207,14 +210,22 @@ impl<'a, W: Word> Board<'a, W> {
         cap.store(capacity.into());
         process.store(pid.into());
         word.store(placed.pack());
-        self.bump();
+        self.announce(slot, state);
     }
 
     /// Changes a worker's state and keeps its claims. False when the slot holds another worker.
     pub fn set_state(&self, slot: usize, serial: u32, state: SlotState) -> bool {
         let changed = self.update_slot(Claim { slot, serial }, |old| Some(SlotWord { state, ..old }));
-        self.bump();
+        self.announce(slot, state);
         changed
+    }
+
+    /// A worker's state is worth another look. All are to be woken for that.
+    fn announce(&self, slot: usize, state: SlotState) {
+        if state == SlotState::Ready {
+            self.offer(self.capacity(slot).into());
+        }
+        self.bump();
     }
 
     /// How many request threads a slot's worker has.
@@ -251,11 +262,11 @@ impl<'a, W: Word> Board<'a, W> {
 
     /// Shim: takes a thread of the ready worker with the lowest share of threads taken. What is taken
     /// stands in the child's row before it is, so that it is never taken in secret.
-    pub fn claim(&self, row: Option<Row>, standing: Standing) -> Search {
+    pub fn claim(&self, row: Option<Row>, mut standing: Standing) -> Search {
         let mut entry = None;
         for attempt in 0..word::TRIES {
             let survey = self.survey();
-            let Some((claim, seen)) = self.choice(&survey, standing) else {
+            let Some((claim, seen)) = self.choice(&survey, &mut standing) else {
                 self.clear(entry);
                 return if survey.best.is_some() { Search::Crowded } else { Search::NoneReady };
             };
@@ -274,15 +285,21 @@ impl<'a, W: Word> Board<'a, W> {
         Search::Crowded
     }
 
-    /// The thread to try for, if there is one for somebody of this standing.
-    fn choice(&self, survey: &Survey, standing: Standing) -> Option<(Claim, SlotWord)> {
+    /// The thread to try for, if there is one for somebody of this standing. Who accepts an offer is as good as woken.
+    fn choice(&self, survey: &Survey, standing: &mut Standing) -> Option<(Claim, SlotWord)> {
         let best = survey.best.filter(|best| best.word.claimed < best.capacity)?;
         let spoken_for = match standing {
             Standing::Newcomer => self.hungry(),
             Standing::Hungry => self.hungry().saturating_sub(1),
             Standing::Waiter => 0,
         };
-        (survey.free > spoken_for).then_some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
+        if survey.free <= spoken_for {
+            if *standing != Standing::Hungry || !self.accept() {
+                return None;
+            }
+            *standing = Standing::Waiter;
+        }
+        Some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
     }
 
     /// Is a thread of a ready worker free?

@@ -9,7 +9,7 @@
 use loom::sync::atomic::{AtomicU64, Ordering::*};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use wsgid_proto::board::{Board, Claim, Row, Search, SlotState, Standing, Word};
+use wsgid_proto::board::{Board, Claim, Entry, Queued, Row, Search, SlotState, Standing, Word};
 
 /// loom's word.
 struct Seen(AtomicU64);
@@ -34,7 +34,8 @@ const WORKER: Claim = Claim { slot: 0, serial: 1 };
 /// A board with one worker, and the kernel's part of a futex.
 struct Scene {
     words: Vec<Seen>,
-    kernel: Mutex<()>,
+    /// How many sleep.
+    kernel: Mutex<usize>,
     sleepers: Condvar,
 }
 
@@ -42,7 +43,7 @@ impl Scene {
     fn new(capacity: u32) -> Arc<Self> {
         let count = Board::<Seen>::words_for(1, ROWS);
         let words = (0..count).map(|_| Seen(AtomicU64::new(0))).collect();
-        let scene = Self { words, kernel: Mutex::new(()), sleepers: Condvar::new() };
+        let scene = Self { words, kernel: Mutex::new(0), sleepers: Condvar::new() };
         Board::create_with(&scene.words, ROWS);
         scene.board().place(WORKER.slot, WORKER.serial, SlotState::Ready, capacity, 1);
         Arc::new(scene)
@@ -52,18 +53,31 @@ impl Scene {
         Board::view(&self.words, ROWS)
     }
 
-    /// FUTEX_WAIT: looks and falls asleep in one step.
-    fn sleep(&self, seen: u32) {
-        let guard = self.kernel.lock().unwrap();
-        if self.board().freed().1 == seen {
-            drop(self.sleepers.wait(guard).unwrap());
+    /// FUTEX_WAIT: looks and falls asleep in one step. False: it did not.
+    fn sleep(&self, seen: u32) -> bool {
+        let mut asleep = self.kernel.lock().unwrap();
+        let falls_asleep = self.board().freed().1 == seen;
+        if falls_asleep {
+            *asleep += 1;
+            drop(self.sleepers.wait(asleep).unwrap());
         }
+        falls_asleep
     }
 
-    /// FUTEX_WAKE of one.
-    fn wake(&self) {
-        let _guard = self.kernel.lock().unwrap();
-        self.sleepers.notify_one();
+    /// FUTEX_WAKE of one. False: nobody sleeps.
+    fn wake(&self) -> bool {
+        let mut asleep = self.kernel.lock().unwrap();
+        let somebody = *asleep > 0;
+        if somebody {
+            *asleep -= 1;
+            self.sleepers.notify_one();
+        }
+        somebody
+    }
+
+    /// Something is free.
+    fn wake_one(&self) {
+        self.board().wake_one(|_, _| self.wake());
     }
 
     fn claimed(&self) -> u32 {
@@ -88,11 +102,43 @@ impl Scene {
         }
         board.leave(queued);
     }
+
+    /// A hungry request's wait, and that it gives back what it gets.
+    fn wait_hungry(&self, queued: Queued) {
+        let board = self.board();
+        let mut woken = false;
+        let (claim, entry) = loop {
+            let seen = board.freed().1;
+            let standing = if woken { Standing::Waiter } else { queued.standing() };
+            match board.claim(None, standing) {
+                Search::Claimed(claim, entry) => break (claim, entry),
+                _ => woken = self.sleep(seen),
+            }
+        };
+        board.leave(queued);
+        self.release(claim, entry);
+    }
+
+    fn release(&self, claim: Claim, entry: Option<Entry>) {
+        if self.board().release(claim, entry) {
+            self.wake_one();
+        }
+    }
+
+    /// A worker's part.
+    fn finish(&self) {
+        if self.board().finish(WORKER) {
+            self.wake_one();
+        }
+    }
 }
 
 /// Every order in which no more than so many threads are interrupted where they need not be. Their number
 /// explodes with it, and faults that take more to show are hardly ever met.
 const INTERRUPTIONS: usize = 3;
+
+/// Of those, the first, which take some seconds, where all would take minutes.
+const ORDERS: usize = 20_000;
 
 fn model(test: impl Fn() + Sync + Send + 'static) {
     model_with(INTERRUPTIONS, test);
@@ -104,7 +150,7 @@ fn model_with(interruptions: usize, test: impl Fn() + Sync + Send + 'static) {
     builder.check(test);
 }
 
-fn take(board: Board<'_, Seen>, row: Option<Row>) -> Option<(Claim, Option<wsgid_proto::board::Entry>)> {
+fn take(board: Board<'_, Seen>, row: Option<Row>) -> Option<(Claim, Option<Entry>)> {
     match board.claim(row, Standing::Newcomer) {
         Search::Claimed(claim, entry) => Some((claim, entry)),
         _ => None,
@@ -119,11 +165,7 @@ fn a_freed_thread_is_never_slept_through() {
         scene.board().begin(WORKER);
         let worker = thread::spawn({
             let scene = scene.clone();
-            move || {
-                if scene.board().finish(WORKER) {
-                    scene.wake();
-                }
-            }
+            move || scene.finish()
         });
         scene.wait_for_thread(None);
         worker.join().unwrap();
@@ -144,19 +186,13 @@ fn two_claimers_a_releaser_and_a_sleeper_share_one_thread() {
                 let row = scene.board().join(10);
                 if let Some((claim, entry)) = take(scene.board(), row) {
                     assert_eq!(scene.claimed(), 1);
-                    if scene.board().release(claim, entry) {
-                        scene.wake();
-                    }
+                    scene.release(claim, entry);
                 }
             }
         });
         let worker = thread::spawn({
             let scene = scene.clone();
-            move || {
-                if scene.board().finish(WORKER) {
-                    scene.wake();
-                }
-            }
+            move || scene.finish()
         });
         scene.wait_for_thread(None);
         newcomer.join().unwrap();
@@ -164,6 +200,37 @@ fn two_claimers_a_releaser_and_a_sleeper_share_one_thread() {
         assert_eq!(scene.claimed(), 1);
         assert!(!scene.board().has_waiters());
     });
+}
+
+/// Each leaves the thread to the other, and the one who frees it finds nobody asleep.
+fn two_hungry_requests() {
+    let scene = Scene::new(1);
+    let row = scene.board().join(10);
+    let (claim, entry) = take(scene.board(), None).unwrap();
+    let hungry = [(); 2].map(|()| {
+        let mut queued = scene.board().enqueue(row, u32::MAX).unwrap();
+        scene.board().hunger(&mut queued);
+        let scene = scene.clone();
+        thread::spawn(move || scene.wait_hungry(queued))
+    });
+    scene.release(claim, entry);
+    hungry.into_iter().for_each(|request| request.join().unwrap());
+    assert_eq!(scene.claimed(), 0);
+    assert!(!scene.board().has_waiters());
+}
+
+#[test]
+fn two_hungry_requests_do_not_both_sleep_beside_a_free_thread() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.max_permutations = Some(ORDERS);
+    builder.check(two_hungry_requests);
+}
+
+#[test]
+#[ignore = "three minutes"]
+fn two_hungry_requests_do_not_both_sleep_in_any_order() {
+    model_with(2, two_hungry_requests);
 }
 
 #[test]
@@ -237,7 +304,7 @@ fn healing_ends_the_sleep_of_those_who_wait() {
             let scene = scene.clone();
             move || {
                 for _ in 0..scene.board().heal(11, |pid| pid != 10) {
-                    scene.wake();
+                    scene.wake_one();
                 }
             }
         });

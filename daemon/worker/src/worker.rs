@@ -112,8 +112,7 @@ impl Worker {
 
     /// A thread is free: for one of those who wait.
     fn wake_one(&self) {
-        let word = self.board.freed().0;
-        let _ = self.board.order().iter().any(|&set| sys::futex_wake(word, set, 1));
+        self.board.wake_one(|word, set| sys::futex_wake(word, set, 1));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::sync::atomic::Ordering::SeqCst;
 
 const SLOTS: usize = 3;
 const CHILDREN: usize = 4;
@@ -24,7 +25,7 @@ enum Event {
     },
     Claim {
         child: usize,
-        waits: bool,
+        standing: Standing,
     },
     /// Dies with its intent written down, and nothing claimed.
     DieOverIntent {
@@ -68,7 +69,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (slot.clone(), 1..4_u32).prop_map(|(slot, capacity)| Place { slot, capacity }),
         1 => slot.prop_map(|slot| Drain { slot }),
         4 => child.clone().prop_map(|child| Spawn { child }),
-        12 => (child.clone(), any::<bool>()).prop_map(|(child, waits)| Claim { child, waits }),
+        12 => (child.clone(), standing()).prop_map(|(child, standing)| Claim { child, standing }),
         1 => child.clone().prop_map(|child| DieOverIntent { child }),
         8 => which.clone().prop_map(|which| Send { which }),
         1 => which.clone().prop_map(|which| DieOverSending { which }),
@@ -81,6 +82,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => child.prop_map(|child| Die { child }),
         2 => Just(Heal),
     ]
+}
+
+fn standing() -> impl Strategy<Value = Standing> {
+    prop::sample::select(vec![Standing::Newcomer, Standing::Hungry, Standing::Waiter])
 }
 
 /// An Apache child; its number is new for each that is spawned.
@@ -120,7 +125,7 @@ impl Model<'_> {
                 self.last_pid += 1;
                 self.children[child] = Child { pid: self.last_pid, row: self.board.join(self.last_pid) };
             }
-            Event::Claim { child, waits } if self.children[child].pid != 0 => self.claim(child, waits),
+            Event::Claim { child, standing } if self.children[child].pid != 0 => self.claim(child, standing),
             Event::DieOverIntent { child } if self.children[child].pid != 0 => {
                 let claim = Claim { slot: 0, serial: self.workers[0].0.max(1) };
                 self.board.write_down(self.children[child].row, claim);
@@ -191,13 +196,30 @@ impl Model<'_> {
         self.unwritten.retain(stays);
     }
 
-    fn claim(&mut self, child: usize, waits: bool) {
-        let standing = if waits { Standing::Waiter } else { Standing::Newcomer };
+    fn claim(&mut self, child: usize, standing: Standing) {
         let Child { pid, row } = self.children[child];
-        if let Search::Claimed(claim, entry) = self.board.claim(row, standing) {
-            assert_eq!(claim.serial, self.workers[claim.slot].0, "a worker that is not there");
-            self.in_hand.push((pid, claim, entry));
+        let (hungry, offered) = (self.board.hungry(), self.board.words[OFFERED].load(SeqCst));
+        let free: u32 = (0..SLOTS).map(|slot| self.free(slot)).sum();
+        match self.board.claim(row, standing) {
+            Search::Claimed(claim, entry) => {
+                assert_eq!(claim.serial, self.workers[claim.slot].0, "a worker that is not there");
+                let others = match standing {
+                    Standing::Newcomer => hungry,
+                    Standing::Hungry if offered == 0 => hungry.saturating_sub(1),
+                    Standing::Hungry | Standing::Waiter => 0,
+                };
+                assert!(u64::from(free) > others, "{free} are free, and {others} are hungry");
+                self.in_hand.push((pid, claim, entry));
+            }
+            Search::Crowded => assert!(u64::from(free) <= hungry, "{free} are free, and {hungry} hungry"),
+            Search::NoneReady => assert_eq!(free, 0),
         }
+    }
+
+    /// Threads that a slot has to give.
+    fn free(&self, slot: usize) -> u32 {
+        let word = self.board.slot(slot).filter(|word| word.state == SlotState::Ready);
+        word.map_or(0, |word| self.workers[slot].1.saturating_sub(word.claimed))
     }
 
     fn die(&mut self, pid: u32) {
@@ -257,7 +279,7 @@ impl Model<'_> {
         }
         assert_eq!(self.board.ledger(), []);
         assert!(!self.board.has_waiters());
-        assert_eq!(self.board.words[HUNGRY].load(std::sync::atomic::Ordering::SeqCst), 0);
+        assert_eq!(self.board.words[HUNGRY].load(SeqCst), 0);
     }
 }
 

@@ -7,9 +7,13 @@
 //! A newcomer that finds a thread takes it, even while somebody is being woken for it. Whoever has waited
 //! for too long is *hungry*: newcomers then leave a thread for each that is, and the hungry are woken
 //! before all others. So a queue that lasts is served first come, first served.
+//!
+//! A hungry one that was not woken leaves a free thread to the others, too. Should all of them be awake when it is
+//! freed, so that nobody is woken for it, each would leave it to the others and fall asleep: then it is *offered*, and
+//! the next of them that looks accepts.
 
 use super::ledger::{Row, RowWord};
-use super::{Board, FREED, HUNGRY, Standing, Word};
+use super::{Board, FREED, HUNGRY, OFFERED, Standing, Word};
 
 /// One that waits, until it [leaves](Board::leave).
 #[derive(Debug)]
@@ -58,9 +62,37 @@ impl<'a, W: Word> Board<'a, W> {
         (word, word.load() as u32)
     }
 
-    /// The sets in which somebody is to be woken: the next one where nobody sleeps in the first.
-    pub fn order(&self) -> &'static [u32] {
-        if self.hungry() > 0 { &[STARVED, ANYBODY] } else { &[ANYBODY] }
+    /// Wakes the next one in the line for a thread that is free. `wake` is FUTEX_WAKE of one of a set, and says whether
+    /// it was asleep there.
+    pub fn wake_one(&self, wake: impl Fn(&W, u32) -> bool) {
+        if self.wake_asleep(&wake) {
+            return;
+        }
+        self.offer(1);
+        self.bump();
+        // Who had looked before that may be asleep by now.
+        if self.wake_asleep(&wake) {
+            self.accept();
+        }
+    }
+
+    /// The same, for one who takes the thread where nobody is asleep: then false.
+    pub fn wake_asleep(&self, wake: impl Fn(&W, u32) -> bool) -> bool {
+        // The next set where nobody sleeps in the first.
+        let order: &[u32] = if self.hungry() > 0 { &[STARVED, ANYBODY] } else { &[ANYBODY] };
+        order.iter().any(|&set| wake(&self.words[FREED], set))
+    }
+
+    /// So many threads may be taken by whoever looks, as long as there are so many who wait. To be said before `freed`
+    /// changes.
+    pub(super) fn offer(&self, threads: u64) {
+        let most = waiting(self.words[FREED].load());
+        self.words[OFFERED].update(|old| (old < most).then(|| old.saturating_add(threads).min(most)));
+    }
+
+    /// Takes up an offer, if there is one.
+    pub(super) fn accept(&self) -> bool {
+        self.words[OFFERED].update(|old| old.checked_sub(1)).is_some()
     }
 
     /// How many wait, and how many of them are hungry, as far as that is to be believed.
