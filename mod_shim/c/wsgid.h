@@ -146,6 +146,7 @@ typedef struct {
     int overridden;       /* the status that httpd is to answer with, or 0 */
     int has_body;
     int body_ended;
+    apr_status_t body_status; /* why no more of the body can be read, although it has not ended */
     int has_file; /* the response, or a part of it, is a file */
     int begun;    /* something of it has been passed on */
 } wsgid_request;

@@ -18,6 +18,7 @@
 
 pub mod body;
 pub mod broker;
+pub mod buffers;
 pub mod channel;
 pub mod control;
 pub mod dispatch;

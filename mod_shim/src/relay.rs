@@ -5,6 +5,7 @@
 //! nothing more at hand, when it has become much, and before anything is waited for.
 
 use crate::body::Body;
+use crate::buffers::{Buffer, Buffers};
 use crate::channel::ReceiveError;
 use crate::door::{BodyPart, Door, NotTaken};
 use crate::drain::Drain;
@@ -70,6 +71,8 @@ pub struct Terms<'a> {
     pub patience: Option<Duration>,
     /// Who takes the answer off the worker while the client is slow.
     pub drain: Option<&'a Drain>,
+    /// Where the buffer for parts of the body comes from.
+    pub buffers: &'a Buffers,
     /// All of the body went along with the head.
     pub body_complete: bool,
     /// The worker may see httpd's scoreboard.
@@ -92,8 +95,8 @@ pub struct Relay<'a, D: Door + ?Sized> {
     /// Bytes appended since the last pass.
     held: usize,
     body_fault: Option<Fault>,
-    /// Room for a frame's header, then for a part of the body.
-    buffer: Vec<u8>,
+    /// A part of the body, in front of it room for its frame's header; `None` as long as none was wanted.
+    buffer: Option<Buffer<'a>>,
     /// What is there of the body, before the worker has asked for it.
     ahead: Option<Part>,
     /// A part has been sent since it was looked for more.
@@ -144,7 +147,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
             appended: false,
             held: 0,
             body_fault: None,
-            buffer: Vec::new(),
+            buffer: None,
             ahead: None,
             handed_over: false,
             end: terms.patience.map(|patience| Instant::now() + patience),
@@ -310,9 +313,8 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         let part = match self.ahead.take() {
             Some(part) => part,
             None => {
-                self.make_room(room);
-                let place = &mut self.buffer[frame::HEADER..frame::HEADER + room];
-                let came_to = self.body.read(place, self.door)?;
+                let buffer = self.buffer.get_or_insert_with(|| self.terms.buffers.take());
+                let came_to = self.body.read(&mut buffer.bytes()[frame::HEADER..][..room], self.door)?;
                 self.read(came_to, room)?
             }
         };
@@ -324,20 +326,12 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         if !std::mem::take(&mut self.handed_over) || self.ahead.is_some() {
             return Ok(());
         }
-        self.make_room(bounds::CHUNK);
-        let place = &mut self.buffer[frame::HEADER..frame::HEADER + bounds::CHUNK];
-        self.ahead = match self.body.at_hand(place, self.door) {
+        let Some(buffer) = &mut self.buffer else { return Ok(()) };
+        self.ahead = match self.body.at_hand(&mut buffer.bytes()[frame::HEADER..], self.door) {
             BodyPart::More(0) => None,
             came_to => Some(self.read(came_to, bounds::CHUNK)?),
         };
         Ok(())
-    }
-
-    /// For a header and so much behind it. What is there stays: it need not be zeros again.
-    fn make_room(&mut self, room: usize) {
-        if self.buffer.len() < frame::HEADER + room {
-            self.buffer.resize(frame::HEADER + room, 0);
-        }
     }
 
     /// What now lies behind the buffer's room for a header.
@@ -365,10 +359,11 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
         };
         // In front of it is room for a header, be it that of what has been sent before.
         let begin = lies.start - frame::HEADER;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer[begin..lies.start].copy_from_slice(&frame::header(kind, end - lies.start));
-        self.send(kind, &buffer[begin..end])?;
-        self.buffer = buffer;
+        let mut buffer = self.buffer.take().unwrap_or_else(|| self.terms.buffers.take());
+        buffer.bytes()[begin..lies.start].copy_from_slice(&frame::header(kind, end - lies.start));
+        self.send(kind, &buffer.bytes()[begin..end])?;
+        // After the last part the answer may take its time, and the buffer is for others.
+        self.buffer = (kind == Kind::BodyChunk).then_some(buffer);
         self.ahead = (end < lies.end).then_some(Part { lies: end..lies.end, came_to });
         self.handed_over = kind == Kind::BodyChunk;
         Ok(())
@@ -377,6 +372,7 @@ impl<'a, D: Door + ?Sized> Relay<'a, D> {
     fn body_failed(&mut self, fault: Fault) -> Result<(), Stop> {
         let error = BodyError { reason: fault.to_string() };
         self.body_fault = Some(fault);
+        self.buffer = None;
         self.send(Kind::BodyError, &error.frame())
     }
 
@@ -539,11 +535,13 @@ pub(crate) mod tests {
 
     fn relay(channel: Channel, body_complete: bool, door: &mut Notes) -> Result<Outcome, Fault> {
         let source = Arc::new(Mutex::new(Source::new(channel, Limits::default())));
+        let buffers = Buffers::default();
         let terms = Terms {
             group: "site",
             silence: PATIENCE,
             patience: None,
             drain: None,
+            buffers: &buffers,
             body_complete,
             server_metrics: true,
         };

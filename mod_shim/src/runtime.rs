@@ -2,6 +2,7 @@
 //! and, in each child, the pools it has opened. The parent opens none.
 
 use crate::broker;
+use crate::buffers::Buffers;
 use crate::channel::Channel;
 use crate::drain::Drain;
 use crate::fault::Fault;
@@ -52,6 +53,8 @@ pub struct Runtime {
     answered: AtomicBool,
     /// Looks after slow clients and kept connections; not for the parent.
     pub drain: Drain,
+    /// For bodies on their way to workers.
+    pub buffers: Buffers,
     /// Requests over which workers have died.
     pub suspects: Suspects,
 }
@@ -75,6 +78,7 @@ impl Runtime {
             answered: AtomicBool::new(false),
             drain: Drain::new(pools.clone(), threaded),
             pools,
+            buffers: Buffers::default(),
             suspects: Suspects::default(),
         }
     }

@@ -119,6 +119,7 @@ pub fn serve<D: Door>(runtime: &Runtime, ask: &Ask<'_>, door: &mut D) -> Result<
         silence: socket_timeout,
         patience: group.options.request_patience(),
         drain: (group.options.response_buffer_size > 0).then_some(&runtime.drain),
+        buffers: &runtime.buffers,
         body_complete,
         server_metrics: group.options.server_metrics,
     };
@@ -252,6 +253,7 @@ fn answer<D: Door>(
     let outcome = relay.run().map_err(|fault| with_fate(fault, runtime, &pool, claim));
     let begun = relay.begun();
     *repeatable &= !relay.has_head();
+    drop(relay);
     // Back before the client is served: a slow client need not keep a worker's connection.
     let give_back = || {
         let channel = source.lock().unwrap_or_else(PoisonError::into_inner).into_channel();

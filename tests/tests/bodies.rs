@@ -112,6 +112,24 @@ each_mpm! {
         assert_eq!(ask("3\r\nabc\r\nzz\r\n"), (400, true));
     }
 
+    /// The chunk is malformed behind what has been read ahead of the application, which has not asked for it.
+    fn a_chunk_that_is_malformed_further_on_has_one_answer_too(mpm) {
+        let stack = Stack::on(mpm)
+            .mount("/all", "forgiving")
+            .mount("/once", "once")
+            .config("WSGIDaemonProcess site request-buffer-size=0\nWSGIProcessGroup site\nWSGIChunkedRequest On")
+            .run();
+        let head = "HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let sizes = [64 << 10, 256 << 10, (256 + 64) << 10, (512 + 64) << 10];
+        for (target, size) in ["/all", "/once"].into_iter().flat_map(|to| sizes.map(|size| (to, size))) {
+            let mut connection = stack.connect();
+            connection.send(format!("POST {target} {head}{size:x}\r\n{}\r\nzz\r\n", "b".repeat(size)));
+            let status = connection.reply().unwrap().status;
+            assert!([200, 400].contains(&status), "{status}");
+            assert!(connection.read_exact(1).is_err(), "{target} has more than one answer for {size} bytes");
+        }
+    }
+
     fn a_body_without_length_needs_leave(mpm) {
         let stack = Stack::on(mpm)
             .mount("/closed", "echo")

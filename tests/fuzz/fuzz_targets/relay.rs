@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use client::{Body, Client};
 use libfuzzer_sys::fuzz_target;
 use mod_wsgid::body;
+use mod_wsgid::buffers::Buffers;
 use mod_wsgid::channel::Channel;
 use mod_wsgid::door::Door;
 use mod_wsgid::fault::Fault;
@@ -65,11 +66,13 @@ fn exchange(mut input: Input<'_>) {
     if ahead.is_some() && !gone {
         source.lock().expect("nobody else has it").take_ahead();
     }
+    let buffers = Buffers::default();
     let terms = Terms {
         group: "site",
         silence: SILENCE,
         patience: None,
         drain: None,
+        buffers: &buffers,
         body_complete: complete,
         server_metrics: true,
     };
@@ -77,6 +80,7 @@ fn exchange(mut input: Input<'_>) {
     let mut relay = Relay::new(&source, &mut streaming, &mut client, terms);
     let outcome = relay.run();
     let begun = relay.begun();
+    drop(relay);
     settle(&outcome, begun, &mut client);
     check(&outcome, begun, &mut client, said, gone);
 }
