@@ -228,7 +228,7 @@ fn two_hungry_requests_do_not_both_sleep_beside_a_free_thread() {
 }
 
 #[test]
-#[ignore = "three minutes"]
+#[ignore = "some minutes"]
 fn two_hungry_requests_do_not_both_sleep_in_any_order() {
     model_with(2, two_hungry_requests);
 }
