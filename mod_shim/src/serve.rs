@@ -253,8 +253,8 @@ fn answer<D: Door>(
     let outcome = relay.run().map_err(|fault| with_fate(fault, runtime, &pool, claim));
     let begun = relay.begun();
     *repeatable &= !relay.has_head();
+    // Back before the client is served: a slow client need not keep a buffer or a worker's connection.
     drop(relay);
-    // Back before the client is served: a slow client need not keep a worker's connection.
     let give_back = || {
         let channel = source.lock().unwrap_or_else(PoisonError::into_inner).into_channel();
         channel.into_iter().for_each(|channel| runtime.keep(&pool, claim, channel));

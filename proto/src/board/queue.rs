@@ -10,7 +10,7 @@
 //!
 //! A hungry one that was not woken leaves a free thread to the others, too. Should all of them be awake when it is
 //! freed, so that nobody is woken for it, each would leave it to the others and fall asleep: then it is *offered*, and
-//! the next of them that looks accepts.
+//! the next of them that looks accepts. An offer that nobody needed lets one of them take a thread out of turn, once.
 
 use super::ledger::{Row, RowWord};
 use super::{Board, FREED, HUNGRY, OFFERED, Standing, Word};
