@@ -94,8 +94,10 @@ pub(crate) fn drain_metrics(py: Python<'_>, cpu: Cpu) -> PyResult<Option<Bound<'
         noted(|recorder| {
             let stop = environ::micros_now();
             let start = std::mem::replace(&mut recorder.start, stop);
-            let before = std::mem::replace(&mut recorder.cpu, cpu);
-            let used = ((cpu.0 - before.0).max(0.0), (cpu.1 - before.1).max(0.0));
+            // Somebody may have asked a little later and be here before.
+            let before = recorder.cpu;
+            recorder.cpu = (cpu.0.max(before.0), cpu.1.max(before.1));
+            let used = (recorder.cpu.0 - before.0, recorder.cpu.1 - before.1);
             (start, stop, used, recorder.tally.drain(Instant::now()))
         })
     });

@@ -216,7 +216,10 @@ fn tell(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, script: &Script, scene:
 pub(crate) fn log_exception(py: Python<'_>, talk: &Arc<Talk>, error: &PyErr, path: &str) {
     match describe(py, error, path) {
         Ok(text) => log_text(py, talk, text.as_bytes()),
-        Err(other) => journal::note(&format!("{path}: {error}; describing it raised {other}")),
+        Err(other) => {
+            let text = format!("{path}: {error}; describing it raised {other}");
+            py.detach(|| journal::note(&text));
+        }
     }
 }
 

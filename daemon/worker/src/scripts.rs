@@ -46,7 +46,8 @@ impl Scripts {
             mtime: module.getattr(intern!(py, "__mtime__"))?.extract()?,
             names: module.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?.unbind(),
         });
-        locked(&self.known).insert(path.into(), script.clone());
+        let replaced = locked(&self.known).insert(path.into(), script.clone());
+        drop(replaced); // without the lock: it may be somebody's last, and finalizers are Python
         Ok(script)
     }
 

@@ -205,10 +205,7 @@ impl StartResponse {
         let this = slf.get();
         let exc_info = exc_info.map(|info| exception_tuple(info)).transpose()?;
         if this.is_sent() {
-            return Err(match exc_info {
-                Some(info) => reraised(info)?,
-                None => PyRuntimeError::new_err("headers have already been sent"),
-            });
+            return Err(too_late(exc_info)?);
         }
         if let Some(facts) = this.facts.get() {
             watch::response_started(
@@ -222,6 +219,11 @@ impl StartResponse {
         let head = headers::response_head(status, headers, head_only, HEAD_BUFFER.take())?;
         {
             let mut answer = locked(&this.answer);
+            if answer.sent {
+                // By another thread of the application's, meanwhile.
+                drop(answer);
+                return Err(too_late(exc_info)?);
+            }
             answer.head = Some(Start { writer: head.writer, complaint: head.complaint });
             answer.length = head.length;
             answer.status = head.status;
@@ -254,6 +256,14 @@ pub(crate) fn chunk<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<
 
 fn exception_tuple<'a, 'py>(info: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyTuple>> {
     info.cast::<PyTuple>().map_err(|_| PyTypeError::new_err("exc_info must be a tuple or None"))
+}
+
+/// What a start is answered with once the head is out.
+fn too_late(exc_info: Option<&Bound<'_, PyTuple>>) -> PyResult<PyErr> {
+    match exc_info {
+        Some(info) => reraised(info),
+        None => Ok(PyRuntimeError::new_err("headers have already been sent")),
+    }
 }
 
 /// The application's own exception, to be raised again since the head is out.

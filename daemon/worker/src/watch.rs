@@ -145,7 +145,8 @@ pub(crate) fn process_signal(number: i32) {
 fn tell<'a>(tell: impl for<'py> FnOnce(&Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> + 'a) {
     Python::attach(|py| {
         if let Err(error) = python::events(py).and_then(|events| tell(events).map(drop)) {
-            crate::journal::note(&format!("an event could not be told: {error}"));
+            let text = format!("an event could not be told: {error}");
+            py.detach(|| crate::journal::note(&text));
         }
     });
 }
