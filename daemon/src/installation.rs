@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <prefix>/sbin/wsgid                     <prefix>/bin/wsgictl
-//! <prefix>/lib/wsgid/wsgid-launch         <prefix>/lib/wsgid/_wsgid.abi3.so
+//! <prefix>/lib/wsgid/wsgid-launch         <prefix>/lib/wsgid/_wsgid.abi3.so, _wsgid.cpython-314t.so
 //! <prefix>/lib/apache2/modules/mod_wsgid.so   or lib64/httpd/modules, lib/httpd/modules
 //! ```
 //!
@@ -12,12 +12,12 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use wsgid_proto::launch::{EXTENSIONS, Extension};
 
 /// The variable that overrides where `lib/wsgid` is.
 pub const LIBDIR_VARIABLE: &str = "WSGID_LIBDIR";
 
 const LAUNCHER: &str = "wsgid-launch";
-const EXTENSION: &str = "_wsgid.abi3.so";
 const MODULE: &str = "mod_wsgid.so";
 const MODULE_DIRECTORIES: &[&str] = &["lib/apache2/modules", "lib64/httpd/modules", "lib/httpd/modules"];
 
@@ -72,9 +72,13 @@ impl Installation {
         self.part("the launcher", LAUNCHER)
     }
 
-    /// The Python extension.
-    pub fn extension(&self) -> Result<PathBuf, Missing> {
-        self.part("the Python extension", EXTENSION)
+    /// The builds of the Python extension. That for interpreters with a GIL has to be there.
+    pub fn extensions(&self) -> Result<Vec<(Extension, PathBuf)>, Missing> {
+        let [usual, free_threaded @ ..] = EXTENSIONS;
+        let mut found = vec![(usual, self.part("the Python extension", &file_of(usual))?)];
+        let others = free_threaded.into_iter().map(|one| (one, self.libdir.join(file_of(one))));
+        found.extend(others.filter(|(_, path)| path.is_file()));
+        Ok(found)
     }
 
     /// `mod_wsgid.so`.
@@ -88,6 +92,10 @@ impl Installation {
         let path = self.libdir.join(name);
         if path.is_file() { Ok(path) } else { Err(Missing::Part { part, path }) }
     }
+}
+
+fn file_of(extension: Extension) -> String {
+    format!("_wsgid.{}.so", extension.tag)
 }
 
 /// `/usr` of `/usr/sbin/wsgid`.
@@ -109,9 +117,15 @@ mod tests {
         let here = Installation::at(usr.join("sbin/wsgid"), None);
         assert!(here.launcher().unwrap_err().to_string().contains("lib/wsgid/wsgid-launch"));
         assert!(here.module().unwrap_err().to_string().contains("lib/apache2/modules/mod_wsgid.so"));
+        std::fs::write(usr.join("lib/wsgid/_wsgid.cpython-314t.so"), "").unwrap();
+        assert!(here.extensions().unwrap_err().to_string().contains("_wsgid.abi3.so"));
         std::fs::write(usr.join("lib/wsgid/_wsgid.abi3.so"), "").unwrap();
         std::fs::write(usr.join("lib64/httpd/modules/mod_wsgid.so"), "").unwrap();
-        assert_eq!(here.extension().unwrap(), usr.join("lib/wsgid/_wsgid.abi3.so"));
+        let files = ["_wsgid.abi3.so", "_wsgid.cpython-314t.so"].map(|name| usr.join("lib/wsgid").join(name));
+        let found = here.extensions().unwrap();
+        assert_eq!(found, EXTENSIONS.into_iter().zip(files.clone()).collect::<Vec<_>>());
+        std::fs::remove_file(&files[1]).unwrap();
+        assert_eq!(here.extensions().unwrap(), found[..1]);
         assert_eq!(here.module().unwrap(), usr.join("lib64/httpd/modules/mod_wsgid.so"));
     }
 }

@@ -19,10 +19,6 @@ pub const LISTEN_FD: i32 = 5;
 pub const BOARD_FD: i32 = 6;
 /// The worker reads its [`WorkerPlan`] here: a memory file, at offset 0.
 pub const WORKER_PLAN_FD: i32 = 7;
-/// The worker's extension, opened while still privileged: its path may lie where the application's
-/// user may not go. Loaded as `/proc/self/fd/8`.
-pub const EXTENSION_FD: i32 = 8;
-
 /// Where httpd's scoreboard is posted ([`crate::scoreboard::post`]), for groups that may see it.
 pub const SCORES_FD: i32 = 9;
 /// The worker's [`crate::pulse`].
@@ -30,20 +26,57 @@ pub const PULSE_FD: i32 = 10;
 /// The file that is the listening socket's name, opened for nothing but to see whether it is still there
 /// (`O_PATH`, open(2)): a worker may have another root directory, and its user no way to the file.
 pub const NAME_FD: i32 = 11;
-/// The highest of these numbers.
-pub const LAST_FD: i32 = NAME_FD;
+/// The highest of these numbers, those of [`EXTENSIONS`] among them.
+pub const LAST_FD: i32 = 12;
 
-/// What the interpreter is given after `-c`: it loads the extension from [`EXTENSION_FD`] and leaves
-/// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the
-/// plan says where modules come from.
-pub const BOOTSTRAP: &str = "\
-import sys
+/// A build of the worker's extension, opened while still privileged: its path may lie where the application's
+/// user may not go. Python loads it as `/proc/self/fd/N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    /// Which interpreters load it, as in the name of its file, `_wsgid.TAG.so`.
+    pub tag: &'static str,
+    /// Where they find it.
+    pub descriptor: i32,
+}
+
+/// For interpreters with a GIL, all of them, and for those that are free-threaded (PEP 703), to which the
+/// stable ABI of before 3.15 is not open: version by version. The supervisor can't know which kind an
+/// interpreter is (it starts nobody's programs), so a worker is handed whatever is installed.
+pub const EXTENSIONS: [Extension; 2] =
+    [Extension { tag: "abi3", descriptor: 8 }, Extension { tag: "cpython-314t", descriptor: 12 }];
+
+/// What the interpreter is given after `-c`: it loads its extension, of those that it is handed, and leaves
+/// the rest to it. The working directory that `-c` puts at `sys.path[0]` goes away, so that only the plan
+/// says where modules come from. A free-threaded Python begins once more with its GIL if it is to have one,
+/// which can be chosen only then.
+pub fn bootstrap(handed: &[Extension], free_threading: bool) -> String {
+    let handed: Vec<_> = handed.iter().map(|one| format!("'{}': {}", one.tag, one.descriptor)).collect();
+    let gil = if free_threading { "None" } else { "1" };
+    BOOTSTRAP.replace("HANDED", &handed.join(", ")).replace("WANTED", gil)
+}
+
+/// Old interpreters understand it as well, up to where it says that they can't be served.
+const BOOTSTRAP: &str = "\
+import os, sys
 if sys.path and sys.path[0] == '': del sys.path[0]
+handed, gil = {HANDED}, WANTED
+version = '%d.%d' % sys.version_info[:2]
+if sys.version_info < (3, 9):
+    sys.exit('%s is Python %s; the oldest that mod_wsgid serves is 3.9' % (sys.executable, version))
+tag = 'cpython-%st' % version.replace('.', '') if 't' in sys.abiflags else 'abi3'
+if tag not in handed:
+    sys.exit('%s is a free-threaded Python %s, and there is no _wsgid.%s.so for it' % (sys.executable, version, tag))
+if tag == 'abi3' and not gil:
+    sys.stderr.write('free-threading=On has no effect: Python %s (%s) has its GIL\\n' % (version, sys.executable))
+elif tag != 'abi3' and gil and sys.flags.gil != gil:
+    sys.stderr.write('free-threaded Python %s keeps its GIL: free-threading is off\\n' % version)
+    os.execv(sys.executable, sys.orig_argv[:1] + ['-X', 'gil=1'] + sys.orig_argv[1:])
 from importlib.machinery import ExtensionFileLoader as loader
 from importlib.util import module_from_spec, spec_from_loader
-path = '/proc/self/fd/8'
+path = '/proc/self/fd/%d' % handed[tag]
 module = module_from_spec(spec_from_loader('_wsgid', loader('_wsgid', path)))
 module.__loader__.exec_module(module)
+for descriptor in handed.values(): os.close(descriptor)
 sys.modules['_wsgid'] = module
 module.main()
 ";

@@ -67,6 +67,7 @@ pub const RULES: &[OptionRule] = &[
     rule("env", Variable, Full),
     rule("env-file", Path, Full),
     rule("switch-interval", Decimal, Full),
+    rule("free-threading", Switch, Full),
     rule("restrict-stdin", Switch, Full),
     rule("restrict-stdout", Switch, Full),
     rule("restrict-signal", Switch, Full),
@@ -183,6 +184,8 @@ pub struct ProcessGroup {
     pub dont_write_bytecode: bool,
     /// For `sys.setswitchinterval`.
     pub switch_interval: Option<f64>,
+    /// A free-threaded Python does without its GIL; `false`: it has one. Others have one anyway.
+    pub free_threading: bool,
     /// `sys.stdin` is an error.
     pub restrict_stdin: bool,
     /// `sys.stdout` is an error.
@@ -341,6 +344,7 @@ impl ProcessGroup {
             python_hash_seed: None,
             dont_write_bytecode: false,
             switch_interval: None,
+            free_threading: false,
             restrict_stdin: false,
             restrict_stdout: false,
             restrict_signal: true,
@@ -434,8 +438,14 @@ impl Complaint {
 }
 
 /// The options that application groups may have each for itself.
-const SCOPED: [&str; 5] =
-    ["python-path", "switch-interval", "restrict-stdin", "restrict-stdout", "restrict-signal"];
+const SCOPED: [&str; 6] = [
+    "python-path",
+    "switch-interval",
+    "free-threading",
+    "restrict-stdin",
+    "restrict-stdout",
+    "restrict-signal",
+];
 
 /// Lays options over those of a group. Directories come before those that it has, everything else in the
 /// place of what it has.
@@ -538,6 +548,7 @@ fn apply(group: &mut ProcessGroup, key: &str, value: &[u8]) -> Result<(), Compla
         "python-hash-seed" => group.python_hash_seed = Some(text()),
         "dont-write-bytecode" => group.dont_write_bytecode = checked.on,
         "switch-interval" => group.switch_interval = Some(checked.decimal),
+        "free-threading" => group.free_threading = checked.on,
         "restrict-stdin" => group.restrict_stdin = checked.on,
         "restrict-stdout" => group.restrict_stdout = checked.on,
         "restrict-signal" => group.restrict_signal = checked.on,

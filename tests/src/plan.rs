@@ -173,6 +173,12 @@ impl Plan {
             .replace("@TLS_PORT@", &ports.tls.to_string())
     }
 
+    /// The Python that serves where a test names none; see `tests/run --free-threaded`.
+    fn python() -> String {
+        let Some(home) = std::env::var_os("WSGID_SERVED_BY") else { return String::new() };
+        format!("WSGIPythonHome {}\nWSGIFreeThreading On\n", Path::new(&home).display())
+    }
+
     fn base(&self) -> String {
         let mut text = String::from("ServerRoot @ROOT@\nDefaultRuntimeDir @ROOT@/run\n");
         text.push_str("PidFile @ROOT@/run/httpd.pid\nErrorLog logs/error.log\nLogLevel info\n");
@@ -199,6 +205,9 @@ impl Plan {
         if nix::unistd::getuid().is_root() && self.identity.is_none() {
             let user = web_user();
             let _ = writeln!(text, "User {user}\nGroup {user}");
+        }
+        if self.module.is_none() {
+            text += &Self::python();
         }
         text.push_str(PROCESSES);
         text.push_str("TypesConfig /etc/mime.types\n");

@@ -78,7 +78,6 @@ const DIRECTIVES: &[(&str, Where)] = &[
 /// Those that are accepted and do nothing, as every removed one.
 const WITHOUT_EFFECT: &[&str] = &[
     "WSGIPerInterpreterGIL",
-    "WSGIFreeThreading",
     "WSGICaseSensitivity",
     "WSGISocketPrefix",
     "WSGISocketRotation",

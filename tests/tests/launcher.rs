@@ -57,7 +57,12 @@ fn stack(call: &str, fate: Signal) -> Stack {
     let lib = stack.place.path("parts");
     fs::set_permissions(lib.join("wsgid-launch"), Permissions::from_mode(0o755)).unwrap();
     symlink(staged("usr/lib/wsgid/wsgid-launch"), lib.join("real")).unwrap();
-    symlink(staged("usr/lib/wsgid/_wsgid.abi3.so"), lib.join("_wsgid.abi3.so")).unwrap();
+    for extension in fs::read_dir(staged("usr/lib/wsgid")).unwrap().map(|entry| entry.unwrap()) {
+        let name = extension.file_name();
+        if name.to_str().unwrap().starts_with("_wsgid.") {
+            symlink(extension.path(), lib.join(name)).unwrap();
+        }
+    }
     stack.start_daemon();
     stack
 }

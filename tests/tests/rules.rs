@@ -2,8 +2,9 @@
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use wsgid_proto::launch::{EXTENSIONS, Extension};
 use wsgid_tests::stage::{module, repository, root, staged};
 
 fn metadata() -> Metadata {
@@ -67,8 +68,10 @@ fn no_file_needs_libpython() {
         assert!(!needed.contains("python"), "{}: {needed}", file.display());
         assert!(!output("ldd", &[], &file).contains("python"), "{}", file.display());
     }
-    let extension = output("readelf", &["-d"], &staged("usr/lib/wsgid/_wsgid.abi3.so"));
-    assert!(!extension.contains("libpython"), "a second interpreter would come with it: {extension}");
+    for extension in EXTENSIONS.map(extension) {
+        let needed = output("readelf", &["-d"], &extension);
+        assert!(!needed.contains("libpython"), "a second interpreter would come with it: {needed}");
+    }
 }
 
 #[test]
@@ -78,11 +81,17 @@ fn the_module_shows_httpd_one_name() {
     assert_eq!(names, ["wsgi_module"]);
 }
 
+fn extension(build: Extension) -> PathBuf {
+    staged(&format!("usr/lib/wsgid/_wsgid.{}.so", build.tag))
+}
+
 #[test]
 fn the_extension_shows_python_one_name() {
-    let symbols = output("nm", &["-D", "--defined-only"], &staged("usr/lib/wsgid/_wsgid.abi3.so"));
-    let names: Vec<&str> = symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
-    assert_eq!(names, ["PyInit__wsgid"]);
+    for extension in EXTENSIONS.map(extension) {
+        let symbols = output("nm", &["-D", "--defined-only"], &extension);
+        let names: Vec<&str> = symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        assert_eq!(names, ["PyInit__wsgid"]);
+    }
 }
 
 #[test]
@@ -91,7 +100,6 @@ fn the_staged_tree_is_whole() {
         "usr/sbin/wsgid",
         "usr/bin/wsgictl",
         "usr/lib/wsgid/wsgid-launch",
-        "usr/lib/wsgid/_wsgid.abi3.so",
         "usr/lib/systemd/system/wsgid.service",
         "usr/lib/tmpfiles.d/wsgid.conf",
         "usr/share/man/man8/wsgid.8",

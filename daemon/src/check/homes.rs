@@ -108,8 +108,8 @@ fn home_finding(case: &Case<'_>, place: &Place, group: &str, who: &Walker, home:
             "Make an environment with a newer Python.".into(),
         ),
         Fault::FreeThreaded(at) => (
-            begun(format!("is of a build without the GIL ({}), which is not served.", at.display())),
-            "Make an environment with the usual build.".into(),
+            begun(format!("is of a free-threaded Python ({}); of those only 3.14 is served.", at.display())),
+            "Make an environment with free-threaded Python 3.14, or with the usual build.".into(),
         ),
     };
     Some(Finding::new(Grade::Error, place, what, mend))

@@ -4,6 +4,7 @@
 use super::probe::{Kind, Probe};
 use super::way::{End, Need, Walker, way};
 use std::path::{Path, PathBuf};
+use wsgid_proto::launch::EXTENSIONS;
 
 /// The oldest that is served.
 const OLDEST: (u32, u32) = (3, 9);
@@ -21,7 +22,7 @@ pub enum Fault {
     NotAProgram(PathBuf),
     /// Of before 3.9.
     Old(u32, u32),
-    /// A build without the GIL.
+    /// A free-threaded one, for which there is no extension.
     FreeThreaded(PathBuf),
 }
 
@@ -51,8 +52,10 @@ pub fn fault(probe: &dyn Probe, who: &Walker, home: &Path) -> Option<Fault> {
 
 fn version_fault(program: &Path, settings: Option<&str>) -> Option<Fault> {
     let name = program.file_name()?.to_str()?;
-    if name.strip_prefix("python3.").is_some_and(|rest| rest.ends_with('t')) {
-        return Some(Fault::FreeThreaded(program.into()));
+    if let Some(minor) = name.strip_prefix("python3.").and_then(|rest| rest.strip_suffix('t')) {
+        let tag = format!("cpython-3{minor}t");
+        let is_served = EXTENSIONS.iter().any(|extension| extension.tag == tag);
+        return (!is_served).then(|| Fault::FreeThreaded(program.into()));
     }
     let written = settings.and_then(written_version);
     let (major, minor) = name.strip_prefix("python").and_then(version).or(written)?;
@@ -96,6 +99,7 @@ mod tests {
         assert_eq!(fault_of(venv("python3", "")), None);
         assert_eq!(fault_of(Few::new().program("/venv/bin/python3")), None);
         assert_eq!(fault_of(venv("pypy3.10", "")), None);
+        assert_eq!(fault_of(venv("python3.14t", "version = 3.14.4\n")), None);
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Interpreter to run the application with; by default that of $VIRTUAL_ENV, or python3 of PATH.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
+    /// Have a free-threaded Python do without its GIL.
+    #[arg(long)]
+    free_threading: bool,
     /// User to run the application as, where root starts it; by default the owner of its files.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,

@@ -72,7 +72,7 @@ pub fn prepare(arguments: &Arguments) -> Result<Site, Refusal> {
     let application = Application::parse(&arguments.app, &directory)?;
     let installation = Installation::of_this_program()?;
     installation.launcher()?;
-    installation.extension()?;
+    installation.extensions()?;
     let module = installation.module()?;
     let httpd = httpd::find(arguments.httpd.as_deref(), &path)?;
     let served = application.belongs_with(&directory);
@@ -200,6 +200,9 @@ fn options(
     }
     if let Some(home) = python_home {
         options.push(("python-home", text(&home)?));
+    }
+    if arguments.free_threading {
+        options.push(("free-threading", "On".into()));
     }
     if let Accountable::Users { web, application } = accountable {
         if web != application {

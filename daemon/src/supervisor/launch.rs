@@ -27,8 +27,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tokio::net::{UnixStream, unix::pipe};
 use wsgid_proto::launch::{
-    BOARD_FD, CONTROL_FD, EXTENSION_FD, LISTEN_FD, NAME_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD,
-    WorkerPlan,
+    BOARD_FD, CONTROL_FD, Extension, LISTEN_FD, NAME_FD, PLAN_FD, PULSE_FD, SCORES_FD, WORKER_PLAN_FD,
+    WorkerPlan, bootstrap,
 };
 use wsgid_proto::pulse::Pulse;
 use wsgid_proto::{Message, broker};
@@ -250,9 +250,11 @@ impl Premises {
         })?;
         let launcher = self.installation.launcher()?;
         let environment = plan::environment(self.environment.iter().cloned(), group);
-        let plan = plan_file(c"wsgid-launch-plan", &plan::launch_plan(group, &python, environment))?;
-        placed.push((plan, PLAN_FD));
-        placed.push((self.extension()?, EXTENSION_FD));
+        let (handed, files) = self.extensions()?;
+        let bootstrap = bootstrap(&handed, group.options.free_threading);
+        let plan = plan::launch_plan(group, &python, bootstrap, environment);
+        placed.push((plan_file(c"wsgid-launch-plan", &plan)?, PLAN_FD));
+        placed.extend(files.into_iter().zip(handed.iter().map(|extension| extension.descriptor)));
         placed.push((board.try_clone_to_owned()?, BOARD_FD));
         placed.extend(scores.map(|scores| (scores, SCORES_FD)));
         let mut command = Command::new(&launcher);
@@ -262,10 +264,12 @@ impl Premises {
         spawned.map_err(|error| LaunchError::Spawn { path: launcher, error })
     }
 
-    fn extension(&self) -> Result<OwnedFd, LaunchError> {
-        let path = self.installation.extension()?;
-        let file = File::open(&path).map_err(|error| LaunchError::Extension { path, error })?;
-        Ok(file.into())
+    fn extensions(&self) -> Result<(Vec<Extension>, Vec<OwnedFd>), LaunchError> {
+        let open = |(extension, path): (Extension, PathBuf)| match File::open(&path) {
+            Ok(file) => Ok((extension, OwnedFd::from(file))),
+            Err(error) => Err(LaunchError::Extension { path, error }),
+        };
+        self.installation.extensions()?.into_iter().map(open).collect()
     }
 
     /// Only the web user (and root) may connect, and only while the worker listens. With the socket comes the file

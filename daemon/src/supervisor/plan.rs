@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
-use wsgid_proto::launch::{BOOTSTRAP, LaunchPlan, WorkerPlan};
+use wsgid_proto::launch::{LaunchPlan, WorkerPlan};
 use wsgid_proto::options::ProcessGroup;
 
 /// Between a service manager and the daemon alone; a worker that answered to them would confuse it.
@@ -30,8 +30,13 @@ pub struct Place<'a> {
     pub serial: u32,
 }
 
-/// The launcher's plan.
-pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -> LaunchPlan {
+/// The launcher's plan; `bootstrap` is what Python is to run.
+pub fn launch_plan(
+    group: &Group,
+    interpreter: &Path,
+    bootstrap: String,
+    environment: Vec<Bytes>,
+) -> LaunchPlan {
     let options = &group.options;
     let identity = &group.identity;
     let program = Bytes::copy_from_slice(interpreter.as_os_str().as_bytes());
@@ -51,7 +56,7 @@ pub fn launch_plan(group: &Group, interpreter: &Path, environment: Vec<Bytes>) -
         root: options.chroot.clone().unwrap_or_default(),
         directory: directory(group),
         environment,
-        arguments: arguments(options, program.clone()),
+        arguments: arguments(options, program.clone(), bootstrap),
         program,
     }
 }
@@ -66,7 +71,7 @@ fn cpu_seconds_hard(options: &ProcessGroup) -> u64 {
 }
 
 /// Python's own options, then what it is to run.
-fn arguments(options: &ProcessGroup, program: Bytes) -> Vec<Bytes> {
+fn arguments(options: &ProcessGroup, program: Bytes, bootstrap: String) -> Vec<Bytes> {
     let mut arguments = vec![program];
     arguments.extend((0..options.python_optimize).map(|_| Bytes::from("-O")));
     if options.dont_write_bytecode {
@@ -75,7 +80,7 @@ fn arguments(options: &ProcessGroup, program: Bytes) -> Vec<Bytes> {
     for warning in &options.python_warnings {
         arguments.extend([Bytes::from("-W"), Bytes::from(warning.clone())]);
     }
-    arguments.extend([Bytes::from("-c"), Bytes::from(BOOTSTRAP)]);
+    arguments.extend([Bytes::from("-c"), Bytes::from(bootstrap)]);
     arguments
 }
 
@@ -230,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_working_directory_is_mod_wsgis() {
-        let plan = |group: &Group| launch_plan(group, Path::new("/venv/bin/python"), vec![]);
+        let plan = |group: &Group| launch_plan(group, Path::new("/venv/bin/python"), "begin".into(), vec![]);
         assert_eq!(plan(&group(&[])).directory, "/home/bob");
         assert_eq!(plan(&group(&[("home", "/srv")])).directory, "/srv");
         let same = Group { web_uid: 1000, ..group(&[]) };
@@ -271,9 +276,10 @@ mod tests {
             ("python-hash-seed", "7"),
         ];
         let group = group(&options);
-        let plan = launch_plan(&group, Path::new("/p"), vec![]);
-        let expected = ["/p", "-O", "-O", "-B", "-W", "error", "-W", "ignore::DeprecationWarning", "-c"];
-        assert_eq!(plan.arguments[..9], expected);
+        let plan = launch_plan(&group, Path::new("/p"), "begin".into(), vec![]);
+        let expected =
+            ["/p", "-O", "-O", "-B", "-W", "error", "-W", "ignore::DeprecationWarning", "-c", "begin"];
+        assert_eq!(plan.arguments, expected);
         assert!(environment_of(&group, &[("PYTHONHASHSEED", "0")]).contains(&"PYTHONHASHSEED=7".into()));
     }
 
@@ -281,7 +287,7 @@ mod tests {
     fn limits_and_threads_reach_their_plans() {
         let group =
             group(&[("cpu-time-limit", "9"), ("memory-limit", "10"), ("processes", "1"), ("threads", "3")]);
-        let plan = launch_plan(&group, Path::new("/p"), vec![]);
+        let plan = launch_plan(&group, Path::new("/p"), "begin".into(), vec![]);
         assert_eq!((plan.cpu_seconds, plan.data_bytes, plan.uid, plan.gid), (9, 10, 1000, 33));
         let scripts = [Bytes::from("/app.wsgi"), Bytes::from("/more.py")];
         let place = Place { pool: 7, application_group: "a", scripts: &scripts, slot: 1, serial: 2 };

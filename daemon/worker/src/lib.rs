@@ -17,8 +17,9 @@
 //!
 //! Without Python, and tested without it: `body`, `hops`, `length`, `lines`, `meter`, `processor`, `status`,
 //! `tally`. All that is unsafe: `sys`.
-//! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock
-//! with the GIL held, and nobody touches Python with a lock held.
+//! Two rules keep threads from waiting for each other in a ring: nobody does I/O or waits for a lock while
+//! attached to Python (with the GIL held, where there is one), and nobody touches Python with a lock held. An
+//! exception says so where it is made.
 
 mod attach;
 mod body;
@@ -71,8 +72,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the embedded Python calls.
-#[pymodule]
+/// What the embedded Python calls. Nothing in here relies on a GIL.
+#[pymodule(gil_used = false)]
 mod _wsgid {
     #[pymodule_export]
     use crate::errors::ErrorLog;

@@ -199,9 +199,9 @@ fn preload_one(py: Python<'_>, scripts: &Scripts, script: &[u8]) -> PyResult<Opt
     // Found again under the names of Rust: the very first request is to notice a change on disk.
     let Err(error) = loaded.and_then(|_| scripts.load(py, script)) else { return Ok(None) };
     let description = request::describe(py, &error, &String::from_utf8_lossy(script))?;
-    let traceback = description.as_bytes().trim_ascii_end();
-    traceback.split(|&b| b == b'\n').for_each(journal::line);
-    Ok(Some(String::from_utf8_lossy(traceback).into_owned()))
+    let traceback = description.as_bytes().trim_ascii_end().to_vec();
+    py.detach(|| traceback.split(|&b| b == b'\n').for_each(journal::line));
+    Ok(Some(String::from_utf8_lossy(&traceback).into_owned()))
 }
 
 /// How a worker ends without a word of the supervisor's.
@@ -299,6 +299,7 @@ fn heed(worker: &Worker, wakeup: &Wakeup, signals: &mut Signals) -> bool {
             libc::SIGUSR1 => worker.control.worn(Reason::Graceful),
             libc::SIGXCPU => worker.control.worn(Reason::CpuTime),
             libc::SIGHUP | libc::SIGUSR2 => signals.tell(number),
+            libc::SIGQUIT => worker.watched.dump(),
             // The application's own, where it may have handlers: they run in the main thread, which is this.
             _ => run_handlers(),
         }

@@ -81,10 +81,9 @@ fn unusable(number: i32, what: &'static str) -> impl Fn(std::io::Error) -> Misfi
     move |error| Misfit::Descriptor(number, what, error)
 }
 
-/// Takes over what came across `exec`. The extension is mapped by now, so its file is closed.
+/// Takes over what came across `exec`, but for the extension's file, which was closed when that was mapped.
 pub(crate) fn take_over() -> Result<Role, Misfit> {
     let adopt = |number, what| sys::adopt(number).map_err(unusable(number, what));
-    drop(sys::adopt(launch::EXTENSION_FD));
     let plan = read_plan(adopt(launch::WORKER_PLAN_FD, "plan")?)?;
     let control = adopt(launch::CONTROL_FD, "control socket")?;
     let board_file = adopt(launch::BOARD_FD, "board")?;

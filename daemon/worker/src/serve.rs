@@ -39,8 +39,9 @@ pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
             sys::leave(0);
         }
         worker.watched.leave_python(py, thread);
-        served = Some((talk, ending.unwrap_or_else(|_| panicked("serving a request"))));
+        served = Some((talk, ending.unwrap_or_else(|_| py.detach(|| panicked("serving a request")))));
     }
+    worker.watched.dismiss(thread);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyString};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// The numbers of [`wsgid_proto::launch`], each of which can be taken over once.
 static ADOPTED: [AtomicBool; 16] = [const { AtomicBool::new(false) }; 16];
@@ -168,8 +168,8 @@ pub(crate) fn readable_bytes<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound
 
 /// Raises an exception of this class in a thread of Python's, the next time that it runs Python code.
 pub(crate) fn raise_in_thread(ident: u64, class: &Bound<'_, PyAny>) {
-    // SAFETY: the GIL is held, since there is a bound object; the call takes a reference of its own, and looks
-    // for the thread by its number, which need not be there any more.
+    // SAFETY: this thread is attached to Python, since there is a bound object; the call takes a reference of its
+    // own, and looks for the thread by its number, which need not be there any more.
     unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as std::os::raw::c_ulong as _, class.as_ptr()) };
 }
 
@@ -181,10 +181,20 @@ pub(crate) fn take_back_exception(_py: Python<'_>, ident: u64) {
     };
 }
 
-/// How many references there are to an object.
+/// How many references there are to an object. What others have done to it before they let go of theirs is
+/// seen after this.
 pub(crate) fn references(object: &Bound<'_, PyAny>) -> isize {
     // SAFETY: a live object, of which only the counter is read.
-    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+    let references = unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) };
+    fence(Ordering::Acquire); // no GIL may have been handed on
+    references
+}
+
+/// Has a thread of Python's write its own stack, where Python has a handler for that: see `signals.py`.
+/// To be called only while the thread is there.
+pub(crate) fn ask_for_stack(ident: u64) {
+    // SAFETY: Python's number of a thread is pthread's, and by this function's contract it has not ended.
+    unsafe { libc::pthread_kill(ident as libc::pthread_t, libc::SIGRTMAX()) };
 }
 
 /// A descriptor for a child that has not been waited for; readable once it has ended.

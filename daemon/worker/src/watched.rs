@@ -51,14 +51,35 @@ impl Watched {
     }
 
     /// The application is done with it: an exception that comes from now on would hit the thread's next request.
-    /// The lock that is held here keeps any from coming in between.
+    /// The lock keeps any from coming in between.
     pub(crate) fn leave_python(&self, py: Python<'_>, thread: u32) {
-        let raised = self.change(thread, |known| {
+        self.change(thread, |known| {
             known.running = false;
-            std::mem::take(&mut known.raised).then_some(known.ident)
+            if std::mem::take(&mut known.raised) {
+                sys::take_back_exception(py, known.ident);
+            }
         });
-        if let Some(Some(ident)) = raised {
-            sys::take_back_exception(py, ident);
+    }
+
+    /// It ends, and its number may be another's.
+    pub(crate) fn dismiss(&self, thread: u32) {
+        self.change(thread, |known| known.ident = 0);
+    }
+
+    /// Has each thread write its own stack to the log. Without a GIL nobody else can: whoever looks at the
+    /// stack of a thread that runs may see what is there no more.
+    pub(crate) fn dump(&self) {
+        let threads = locked(&self.threads).len() as u32;
+        for thread in 1..=threads {
+            let Some(ident) = self.change(thread, |known| known.ident).filter(|&ident| ident != 0) else {
+                continue;
+            };
+            journal::note(&format!("the stack of thread {thread} ({ident:#x})"));
+            self.change(thread, |known| {
+                if known.ident == ident {
+                    sys::ask_for_stack(ident);
+                }
+            });
         }
     }
 
@@ -109,13 +130,14 @@ impl Watched {
         Python::attach(|py| {
             let class = python::modules(py).and_then(|modules| modules.getattr("RequestTimeout"));
             let Ok(class) = class else { return };
-            let ident = self.change(thread, |known| {
-                known.raised = known.running && known.begun == begun;
-                known.raised.then_some(known.ident)
+            // The one call of Python's with a lock held: it waits for nobody, and without a GIL nothing else
+            // keeps the request from ending in between.
+            self.change(thread, |known| {
+                if known.running && known.begun == begun {
+                    known.raised = true;
+                    sys::raise_in_thread(known.ident, &class);
+                }
             });
-            if let Some(Some(ident)) = ident {
-                sys::raise_in_thread(ident, &class);
-            }
         });
     }
 

@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import signal
+import sys
 import traceback
 
 import _wsgid
@@ -52,10 +53,15 @@ def hear(wakeup):
 
 def dump_stacks_on_demand():
     """SIGQUIT writes the stacks of all threads to the log, also where one of them never gives the lock back:
-    what writes them is C, and takes none.
+    what writes them is C, and takes none. Without a GIL each thread has to write its own: the one that SIGQUIT
+    hits does, and wakes the main thread, which asks those that have requests; see watched.rs.
     """
+    gil = getattr(sys, '_is_gil_enabled', lambda: True)()
     try:
-        faulthandler.register(signal.SIGQUIT, file=2, all_threads=True)
+        if not gil:
+            set_signal(signal.SIGQUIT, on_event)
+            faulthandler.register(signal.SIGRTMAX, file=2, all_threads=False)
+        faulthandler.register(signal.SIGQUIT, file=2, all_threads=gil, chain=not gil)
     except (AttributeError, OSError, RuntimeError, ValueError):
         return
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGQUIT,))
@@ -85,7 +91,7 @@ def on_ending(number, frame):
 
 
 def on_event(number, frame):
-    """Does nothing here: whoever is subscribed is told in a thread of its own, see signals.rs."""
+    """Does nothing here: the main thread has what follows from it done, see `heed` in life.rs."""
 
 
 class SignalIntercept:

@@ -8,13 +8,13 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use wsgid_proto::launch::BOOTSTRAP;
 use wsgid_tests::peer::{MARK, PART, fate_of};
 
 /// With the arguments of an interpreter.
 pub fn interpret(arguments: &[OsString]) {
     let home = Path::new(&arguments[0]).parent().and_then(Path::parent).expect("HOME/bin/python3");
-    let part = arguments.iter().any(|argument| argument == BOOTSTRAP).then(|| take(home)).flatten();
+    let is_bootstrap = |argument: &OsString| argument.to_string_lossy().contains("'_wsgid'");
+    let part = arguments.iter().any(is_bootstrap).then(|| take(home)).flatten();
     match part {
         Some(part) if template::STATES.contains(&part.state.as_str()) => template::play(&part),
         Some(part) => worker::play(&part),
