@@ -211,7 +211,17 @@ impl Daemon {
         })
     }
 
-    pub fn trouble(&self, group: &str) -> String {
+    /// Waits until the group is in trouble for this.
+    pub fn in_trouble(&self, group: &str, why: &str) {
+        eventually(&format!("trouble of {group}: {why}"), || self.trouble(group).contains(why).then_some(()));
+    }
+
+    /// Waits until it is in none.
+    pub fn out_of_trouble(&self, group: &str) {
+        eventually(&format!("no trouble of {group}"), || self.trouble(group).is_empty().then_some(()));
+    }
+
+    fn trouble(&self, group: &str) -> String {
         let pools = self.status().into_iter().filter(|pool| pool.process_group == group);
         pools.map(|pool| pool.trouble).collect()
     }
