@@ -180,6 +180,26 @@ fn a_copy_that_never_gets_to_be_a_worker_is_given_up_with_its_template() {
     // That nobody stays behind is seen when the stack ends.
 }
 
+/// It is in what the application does after a fork, and nobody but its template knows of it.
+#[test]
+fn a_copy_that_is_no_worker_yet_ends_with_the_daemon() {
+    let code = "import os, time\n\
+        def wait():\n    with open('@ROOT@/marks/begun', 'w') as mark: mark.write(str(os.getpid()))\n    \
+        os.rename('@ROOT@/marks/begun', '@ROOT@/marks/copy')\n    time.sleep(3600)\n\
+        os.register_at_fork(after_in_child=wait)\n";
+    let mut stack = plan("processes=1", "hooked").file("apps/hooked.wsgi", code).without_daemon().run();
+    let mark = stack.place.make_public_dir("marks").join("copy");
+    for end in [Stack::kill_daemon, Stack::stop_daemon] {
+        stack.start_daemon();
+        until("there is a copy", || mark.exists());
+        let copy: u32 = std::fs::read_to_string(&mark).unwrap().parse().unwrap();
+        assert!(lives(copy));
+        end(&mut stack);
+        until("it is gone", || !lives(copy));
+        std::fs::remove_file(&mark).unwrap();
+    }
+}
+
 /// Who was to be forked off the old template still is.
 #[test]
 fn a_reload_during_the_first_import_makes_nobody_wait_in_vain() {

@@ -95,6 +95,8 @@ mod _wsgid {
     use crate::serving::request_data;
     #[pymodule_export]
     use crate::stdio::{emit, flush};
+    #[pymodule_export]
+    use crate::template::end_with_template;
 
     /// In a forked child: lets go of everything that is the worker's.
     #[pyo3::pyfunction]

@@ -77,6 +77,19 @@ fn leave(error: &PyErr) -> ! {
     sys::leave(1)
 }
 
+/// In a copy, first of all: what the application does after a fork may take for ever, and until the supervisor knows
+/// of the copy nobody but its template can end it.
+#[pyfunction]
+pub(crate) fn end_with_template(template: i32) {
+    if let Err(error) = sys::end_with_parent() {
+        journal::note(&format!("a copy may outlive its template: {error}"));
+    }
+    // Before that it would not have been noticed.
+    if nix::unistd::getppid().as_raw() != template {
+        sys::leave(0);
+    }
+}
+
 /// In a copy: becomes a worker.
 fn begin(
     py: Python<'_>,
@@ -93,6 +106,7 @@ fn begin(
     if !py.detach(|| introduce(&outfit.control)).map_err(fault)? {
         sys::leave(0); // nobody waits for it any more
     }
+    sys::outlive_parent().map_err(fault)?;
     let worker = Worker::install(outfit, scripts).map_err(fault)?;
     life::show_name(&worker.plan);
     let wakeup = Wakeup::new().map_err(io::Error::from).map_err(fault)?;

@@ -152,8 +152,9 @@ def after_fork_in_child():
     """A forked child has neither requests nor a supervisor, unless it is a template's copy."""
     global copying
     if copying == threading.get_ident():
-        # From here on a child is one of a worker's.
+        # This runs before what the application has registered. From here on a child is one of a worker's.
         copying = None
+        _wsgid.end_with_template(signals.worker_pid)
         signals.become_another_process()
         return
     _wsgid.abandon()
