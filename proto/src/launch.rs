@@ -27,7 +27,7 @@ pub const PULSE_FD: i32 = 10;
 /// (`O_PATH`, open(2)): a worker may have another root directory, and its user no way to the file.
 pub const NAME_FD: i32 = 11;
 /// The highest of these numbers, those of [`EXTENSIONS`] among them.
-pub const LAST_FD: i32 = 12;
+pub const LAST_FD: i32 = EXTENSIONS[EXTENSIONS.len() - 1].descriptor;
 
 /// A build of the worker's extension, opened while still privileged: its path may lie where the application's
 /// user may not go. Python loads it as `/proc/self/fd/N`.
@@ -41,7 +41,8 @@ pub struct Extension {
 
 /// For interpreters with a GIL, all of them, and for those that are free-threaded (PEP 703), to which the
 /// stable ABI of before 3.15 is not open: version by version. The supervisor can't know which kind an
-/// interpreter is (it starts nobody's programs), so a worker is handed whatever is installed.
+/// interpreter is (it starts nobody's programs), so a worker is handed whatever is installed. `packaging/install`
+/// builds them; the last has the highest number.
 pub const EXTENSIONS: [Extension; 2] =
     [Extension { tag: "abi3", descriptor: 8 }, Extension { tag: "cpython-314t", descriptor: 12 }];
 

@@ -106,7 +106,10 @@ fn a_module_that_needs_the_gil_brings_it_back_and_the_log_names_it() {
     let module = "#include <Python.h>\n\
         static struct PyModuleDef def = { PyModuleDef_HEAD_INIT, \"needy\", NULL, -1, NULL };\n\
         PyMODINIT_FUNC PyInit_needy(void) { return PyModule_Create(&def); }\n";
-    let mut stack = free_threaded("WSGIFreeThreading On").file("lib/needy.c", module).without_daemon().run();
+    let forced = "WSGIDaemonProcess forced env=PYTHON_GIL=0\n\
+        WSGIScriptAlias /forced @ROOT@/turns.wsgi process-group=forced application-group=%{GLOBAL}";
+    let plan = free_threaded(&format!("WSGIFreeThreading On\n{forced}"));
+    let mut stack = plan.file("lib/needy.c", module).without_daemon().run();
     let lib = stack.place.path("lib");
     let ask = "import sysconfig; print(sysconfig.get_path('include'))";
     let include = Command::new(python()).args(["-c", ask]).output().unwrap().stdout;
@@ -120,6 +123,7 @@ fn a_module_that_needs_the_gil_brings_it_back_and_the_log_names_it() {
     stack.start_daemon();
     assert_eq!(said(&stack, "/")["has_gil"], json!(true));
     stack.logged("wsgid", &["RuntimeWarning", "needy"]);
+    assert_eq!(said(&stack, "/forced")["has_gil"], json!(false));
 }
 
 #[test]

@@ -230,24 +230,6 @@ pub(crate) fn wait_for(child: i32) -> Child {
     }
 }
 
-/// Ends this process when its parent ends, however it does.
-pub(crate) fn end_with_parent() -> io::Result<()> {
-    // SAFETY: two integers.
-    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// The same no more.
-pub(crate) fn outlive_parent() -> io::Result<()> {
-    // SAFETY: two integers.
-    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Closes a descriptor by number in a forked child, whose owner there must never use it again.
 pub(crate) fn close_in_child(number: RawFd) {
     // SAFETY: a child has its own table; all that owns the number is fenced off by `forked()`.

@@ -14,6 +14,8 @@ use crate::worker::{self, Worker};
 use crate::{journal, python, sys};
 use bytes::BytesMut;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use pyo3::prelude::*;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,7 +45,7 @@ struct Child {
 pub(crate) fn live(py: Python<'_>, outfit: TemplateOutfit) -> PyResult<Newborn> {
     let TemplateOutfit { plan, control, common } = outfit;
     // Also while it imports, when it hears nothing.
-    if let Err(error) = sys::end_with_parent() {
+    if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
         journal::note(&format!("the template may outlive the daemon: {error}"));
     }
     let wakeup = life::prepare(py, &plan)?;
@@ -81,7 +83,7 @@ fn leave(error: &PyErr) -> ! {
 /// of the copy nobody but its template can end it.
 #[pyfunction]
 pub(crate) fn end_with_template(template: i32) {
-    if let Err(error) = sys::end_with_parent() {
+    if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
         journal::note(&format!("a copy may outlive its template: {error}"));
     }
     // Before that it would not have been noticed.
@@ -106,7 +108,7 @@ fn begin(
     if !py.detach(|| introduce(&outfit.control)).map_err(fault)? {
         sys::leave(0); // nobody waits for it any more
     }
-    sys::outlive_parent().map_err(fault)?;
+    set_pdeathsig(None).map_err(io::Error::from).map_err(fault)?;
     let worker = Worker::install(outfit, scripts).map_err(fault)?;
     life::show_name(&worker.plan);
     let wakeup = Wakeup::new().map_err(io::Error::from).map_err(fault)?;

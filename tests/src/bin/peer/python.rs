@@ -13,6 +13,7 @@ use wsgid_tests::peer::{MARK, PART, fate_of};
 /// With the arguments of an interpreter.
 pub fn interpret(arguments: &[OsString]) {
     let home = Path::new(&arguments[0]).parent().and_then(Path::parent).expect("HOME/bin/python3");
+    // What the daemon starts an interpreter for; what that starts itself is something else.
     let is_bootstrap = |argument: &OsString| argument.to_string_lossy().contains("'_wsgid'");
     let part = arguments.iter().any(is_bootstrap).then(|| take(home)).flatten();
     match part {
