@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::runtime::PoolName;
 use crate::serve::Ask;
 use crate::trusted::{Trust, Verdict};
+use nix::sched::sched_getcpu;
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wsgid_proto::hook::Hook;
@@ -71,8 +72,14 @@ pub fn write<D: Door>(ask: &Ask<'_>, entry: &Entry<'_>, door: &D) -> Result<Vec<
         handler: ask.handler,
         script_written: ask.script_written,
         ignore_activity: ask.ignore_activity,
+        processor: processor(),
         hook: entry.hook,
     })?)
+}
+
+/// The one on which this thread runs, counted from 1; 0 if the kernel does not say.
+fn processor() -> u32 {
+    sched_getcpu().ok().and_then(|number| u32::try_from(number).ok()?.checked_add(1)).unwrap_or(0)
 }
 
 /// Keeps the room of a head that has been sent.

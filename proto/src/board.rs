@@ -302,6 +302,12 @@ impl<'a, W: Word> Board<'a, W> {
         Some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
     }
 
+    /// How many threads are claimed, of all workers together.
+    pub fn claimed(&self) -> u32 {
+        let claimed = |slot| self.slot(slot).map_or(0, |word| word.claimed);
+        (0..self.slots()).map(claimed).fold(0, u32::saturating_add)
+    }
+
     /// Is a thread of a ready worker free?
     pub fn has_room(&self) -> bool {
         self.survey().free > 0

@@ -202,6 +202,8 @@ plain_message! {
         attach: Bytes,
         /// It never serves: it imports, and is copied for each worker of its pool; see [`Fork`].
         template: bool,
+        /// Request threads follow httpd's to their processors.
+        follow: bool,
         /// For the module `apache`.
         server: Server,
     } checked by workable

@@ -43,6 +43,8 @@ pub struct RequestHead {
     pub ignore_activity: bool,
     /// Who had it before.
     pub tries: Tries,
+    /// The processor on which httpd's thread ran that sent it, counted from 1; 0 if unknown.
+    pub processor: u32,
 }
 
 /// How often a request was sent to a worker in vain.
@@ -97,8 +99,8 @@ impl RequestHead {
                     }
                     self.set_text(tag, place(payload, value));
                 }
-                (6 | 7 | 9..=11 | 13 | 16..=18, Value::Number(number)) => self.set_number(tag, number),
-                (1..=18, _) => return Err(format!("has a field {tag} of another type")),
+                (6 | 7 | 9..=11 | 13 | 16..=19, Value::Number(number)) => self.set_number(tag, number),
+                (1..=19, _) => return Err(format!("has a field {tag} of another type")),
                 _ => {}
             }
         }
@@ -128,6 +130,7 @@ impl RequestHead {
             16 => self.ignore_activity = number != 0,
             17 => self.tries.all = number as u32,
             18 => self.tries.restarts = number as u32,
+            19 => self.processor = number as u32,
             _ => self.script_written = number,
         }
     }
@@ -236,6 +239,8 @@ pub struct HeadFields<'a> {
     pub script_written: u64,
     #[allow(missing_docs)]
     pub ignore_activity: bool,
+    #[allow(missing_docs)]
+    pub processor: u32,
     /// The function to ask and its arguments, where this is no request to serve.
     pub hook: Option<(Hook, &'a [&'a [u8]])>,
 }
@@ -300,6 +305,7 @@ impl HeadWriter {
             arguments.iter().for_each(|argument| put_entry(out, 15, argument));
         }
         put_number(out, 16, fields.ignore_activity.into());
+        put_number(out, 19, fields.processor.into());
         let length = out.len() - crate::frame::HEADER;
         if length > bounds::HEAD || self.variables > bounds::PAIRS {
             return Err(HeadTooLarge);
@@ -351,6 +357,7 @@ mod tests {
             ignore_activity: true,
             tries: 0,
             restarts: 0,
+            processor: 2,
         }
     }
 
@@ -389,6 +396,7 @@ mod tests {
             ignore_activity: head.ignore_activity,
             tries: head.tries.all,
             restarts: head.tries.restarts,
+            processor: head.processor,
         }
     }
 
@@ -416,6 +424,7 @@ mod tests {
                 handler: b"wsgi-script",
                 script_written: 1_600_000_000_000_000,
                 ignore_activity: true,
+                processor: 2,
                 hook,
             };
             let frame = writer.finish(&fields).unwrap();

@@ -1,4 +1,7 @@
-"""What the operating system allows its process and thread, as JSON; at /take it takes so many MiB for a moment."""
+"""What the operating system allows its process and thread, as JSON.
+
+At /take it takes so many MiB for a moment, at /bind it binds all of its threads to a processor.
+"""
 
 import ctypes
 import json
@@ -35,6 +38,9 @@ def slices(process):
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/take":
         bytearray(int(environ["QUERY_STRING"]) << 20)
+    if environ["PATH_INFO"] == "/bind":
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), {int(environ["QUERY_STRING"])})
     answer = {
         "pid": os.getpid(),
         "policy": os.sched_getscheduler(0),
@@ -42,6 +48,7 @@ def application(environ, start_response):
         "data": resource.getrlimit(resource.RLIMIT_DATA),
         "space": resource.getrlimit(resource.RLIMIT_AS),
         "stack": stack_size(),
+        "processors": sorted(os.sched_getaffinity(0)),
         "slice": time_slice(0),
         "slices_of_httpd": slices(int(environ["mod_wsgi.server_pid"])),
     }

@@ -61,6 +61,22 @@ fn workers_and_children_of_httpd_do_not_take_the_processor_from_whoever_wakes_th
 }
 
 #[test]
+fn threads_that_follow_their_client_are_not_bound_by_that_and_bound_ones_do_not_follow() {
+    let stack = limited("");
+    let everywhere = told(&stack, "/")["processors"].clone();
+    let mut connection = stack.connect();
+    // More than make a row, of which many may end with a move.
+    for _ in 0..45 {
+        assert_eq!(connection.ask(&Request::get("/")).expect(200).json()["processors"], everywhere);
+    }
+    let last = everywhere.as_array().unwrap().last().unwrap();
+    told(&stack, &format!("/bind?{last}"));
+    for _ in 0..45 {
+        assert_eq!(connection.ask(&Request::get("/")).expect(200).json()["processors"], json!([last]));
+    }
+}
+
+#[test]
 fn request_threads_have_stacks_of_their_size() {
     let stack = limited("stack-size=1048576");
     assert_eq!(told(&stack, "/")["stack"], 1 << 20);

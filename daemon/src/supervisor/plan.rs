@@ -134,6 +134,7 @@ pub fn worker_plan(group: &Group, place: Place<'_>, watch: bool) -> WorkerPlan {
         slot: place.slot,
         serial: place.serial,
         threads: options.threads,
+        follow: options.cpu_batch,
         stack_size: options.stack_size,
         switch_interval: options.switch_interval.unwrap_or(0.0),
         process_group: options.name.clone(),

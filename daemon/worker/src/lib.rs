@@ -27,6 +27,7 @@ mod connection;
 mod control;
 mod environ;
 mod errors;
+mod follow;
 mod headers;
 mod hooks;
 mod hops;

@@ -3,6 +3,7 @@
 
 use crate::connection::{Broken, Connection};
 use crate::environ::{self, Drawer};
+use crate::follow::Follower;
 use crate::kept::Event;
 use crate::request::{self, Request};
 use crate::talk::{Conversation, Ending, Talk};
@@ -25,8 +26,9 @@ pub(crate) fn serve(py: Python<'_>, thread: u32) -> PyResult<()> {
     let worker = Worker::get().ok_or_else(|| PyRuntimeError::new_err("this process is no worker"))?;
     let mut drawer = Drawer::new(py, worker, thread)?;
     worker.watched.introduce(thread, py.import("threading")?.call_method0("get_ident")?.extract()?);
+    let mut follower = Follower::new(worker.plan.follow);
     let mut served: Option<Served> = None;
-    while let Some(request) = py.detach(|| next(worker, thread, served.take())) {
+    while let Some(request) = py.detach(|| next(worker, thread, &mut follower, served.take())) {
         let talk = request.talk.clone();
         let ending = catch_unwind(AssertUnwindSafe(|| {
             let ending = request::serve(py, worker, &mut drawer, request);
@@ -51,13 +53,19 @@ fn panicked(what: &str) -> Ending {
 }
 
 /// Settles the last request and waits for the next; `None` when the worker ends.
-fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Option<Request> {
+fn next(
+    worker: &'static Worker,
+    thread: u32,
+    follower: &mut Follower,
+    mut served: Option<Served>,
+) -> Option<Request> {
     loop {
         let step = catch_unwind(AssertUnwindSafe(|| {
             let settled = served.take().and_then(|(talk, ending)| {
                 metrics::end(thread, talk.meter());
                 let connection = settle(&talk, &ending);
                 worker.watched.end(thread);
+                follower.answered(|| worker.requests_in_pool() == 0);
                 connection
             });
             wait(worker, settled)
@@ -65,6 +73,8 @@ fn next(worker: &'static Worker, thread: u32, mut served: Option<Served>) -> Opt
         match step {
             Ok(Wait::Request(request)) => {
                 worker.watched.begin(thread);
+                follower
+                    .begin(request.head.processor, request.daemon_start, || worker.requests_in_pool() == 1);
                 // Access control and the like are parts of a request, and none of their own.
                 if request.head.hook.is_none() {
                     metrics::begin(thread);

@@ -102,6 +102,11 @@ impl Worker {
         self.active.load(Ordering::Acquire) <= self.watched.abandoned()
     }
 
+    /// Requests that shims have claimed a thread for, of this worker or of another of the pool.
+    pub(crate) fn requests_in_pool(&self) -> u32 {
+        self.board.claimed()
+    }
+
     /// Tells the shims to choose other workers.
     pub(crate) fn mark_draining(&self) {
         self.board.set_state(self.claim.slot, self.claim.serial, SlotState::Draining);

@@ -53,6 +53,9 @@ pub struct RequestHead {
     /// those among them in which a worker with old code gave it back
     #[prost(uint32, tag = "18")]
     pub restarts: u32,
+    /// on which httpd's thread ran, counted from 1; 0 if unknown
+    #[prost(uint32, tag = "19")]
+    pub processor: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyWanted {
@@ -447,6 +450,9 @@ pub struct WorkerPlan {
     /// imports, and is copied for each worker
     #[prost(bool, tag = "32")]
     pub template: bool,
+    /// request threads follow httpd's to their processors
+    #[prost(bool, tag = "34")]
+    pub follow: bool,
     #[prost(message, optional, tag = "30")]
     pub server: ::core::option::Option<Server>,
 }

@@ -60,6 +60,7 @@ fn fields<'a>(input: &mut Input<'a>) -> HeadFields<'a> {
         queue_start: u64::from(input.large_number()) << 48,
         script_written: input.number().into(),
         ignore_activity: false,
+        processor: 0,
         hook: None,
     }
 }

@@ -56,6 +56,7 @@ fn as_wire(head: &RequestHead) -> wire::RequestHead {
         handler: head.handler().into(),
         script_written: head.script_written,
         ignore_activity: head.ignore_activity,
+        processor: head.processor,
         hook: head.hook.map_or(0, |hook| hook as u32),
         arguments: head.arguments().map(copy).collect(),
         tries: head.tries.all,

@@ -38,6 +38,7 @@ pub fn request_head(body: &[u8], body_complete: bool) -> Vec<u8> {
         handler: b"wsgi-script",
         script_written: 1_600_000_000_000_000,
         ignore_activity: false,
+        processor: 2,
         hook: None,
     };
     writer.finish(&fields).expect("a small head")
