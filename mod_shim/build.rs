@@ -22,6 +22,7 @@ const SOURCES: &[&str] = &[
     "reply",
     "startup",
     "schedule",
+    "stay",
     "restart",
     "dump",
     "rust",

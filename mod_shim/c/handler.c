@@ -136,7 +136,10 @@ static int serve(request_rec *r, const wsgid_settings *settings, const wsgid_rou
     ask.restrict_embedded = server->restrict_embedded == 1;
     if (settings->dispatch && (status = wsgid_dispatch(settings->dispatch, &ask)) != OK)
         return status;
-    return wsgid_rust()->serve(wsgid_runtime, &ask);
+    wsgid_occupy(1);
+    status = wsgid_rust()->serve(wsgid_runtime, &ask);
+    wsgid_occupy(0);
+    return status;
 }
 
 int wsgid_handler(request_rec *r)

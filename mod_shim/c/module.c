@@ -18,6 +18,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_translate_name(wsgid_translate, after, before, APR_HOOK_MIDDLE);
     ap_hook_handler(wsgid_handler, NULL, NULL, APR_HOOK_MIDDLE);
     wsgid_register_hooks(p);
+    wsgid_register_staying();
 }
 
 /* STANDARD20_MODULE_STUFF with mod_wsgi's source name in place of this file's. */

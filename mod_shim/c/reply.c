@@ -1,6 +1,5 @@
 /* The door's other functions: what the client gets, by way of brigades, and what the request knows. */
 #include "wsgid.h"
-#include "apr_atomic.h"
 #include "apr_date.h"
 #include "apr_portable.h"
 #include "apu_version.h"
@@ -264,32 +263,6 @@ static int pass(void *r_)
 }
 
 /*
- * What httpd has put aside for the client goes out at once, as far as the client takes it. Event does the same when
- * the request has ended, but has looked by then whether the client has sent another: one that is sent in this moment
- * is served by this thread, without a way through the listener. Other MPMs have no listener in the way. And among
- * many clients more are answered if each request is dealt with to its end: so it is done for one whose answer is the
- * next of this child's after its last, and whose connection stays.
- */
-static void send_now(conn_rec *c)
-{
-    static volatile void *answered_last; /* never looked into: it may have ended */
-    ap_filter_t *last = c->output_filters;
-
-    if (!c->cs || c->master || c->keepalive != AP_CONN_KEEPALIVE)
-        return;
-    if (apr_atomic_xchgptr(&answered_last, c) != c)
-        return;
-    while (last->next)
-        last = last->next;
-    /* It alone knows a missing brigade; what fails, has marked the connection, and httpd looks there. */
-    if (last->frec != ap_core_output_filter_handle)
-        return;
-    wsgid_give_way(1);
-    last->frec->filter_func.out_func(last, NULL);
-    wsgid_give_way(0);
-}
-
-/*
  * A body that nobody wanted is read, and dropped, by httpd: a client that is still sending it need not
  * wait for its answer until then. With HTTP/2 that has to be before the end, at which mod_http2 resets a
  * stream whose client is still sending; not every client looks at an answer whose stream was reset.
@@ -308,7 +281,7 @@ static int finish(void *r_)
     if (!pass_with(r, apr_bucket_eos_create(r->connection->bucket_alloc)))
         return 0;
     if (!r->main)
-        send_now(r->connection);
+        wsgid_stay_with(r->connection);
     return 1;
 }
 

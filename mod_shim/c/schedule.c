@@ -7,7 +7,7 @@
  * It is the other way round with a client on this machine, a proxy in front of httpd for one: if it takes the
  * processor as soon as its answer is there, the thread that has answered finds the next request when it goes on, and
  * need not hand the connection back to the listener. The kernel lets it, if its slice of time is the shorter: so the
- * thread's is twice the usual one while it answers. Among many requests that would be in the way, see reply.c; and
+ * thread's is twice the usual one while it answers. Among many requests that would be in the way, see stay.c; and
  * kernels before Linux 6.12 know no slices.
  */
 #include "wsgid.h"

@@ -177,5 +177,6 @@ static apr_status_t leave(void *unused)
 void wsgid_child_init(apr_pool_t *p, server_rec *s)
 {
     wsgid_schedule(s);
+    wsgid_allow_staying();
     apr_pool_pre_cleanup_register(p, NULL, leave);
 }

@@ -236,6 +236,12 @@ gid_t wsgid_web_gid(void);
 void wsgid_schedule(server_rec *s);
 void wsgid_give_way(int on);
 
+/* stay.c */
+void wsgid_register_staying(void);
+void wsgid_allow_staying(void);
+void wsgid_occupy(int on);
+void wsgid_stay_with(conn_rec *c);
+
 /* restart.c */
 void wsgid_hasten_restart(apr_pool_t *pconf);
 void wsgid_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot, mpm_child_status status);
