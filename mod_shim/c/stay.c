@@ -29,7 +29,9 @@
 
 static ap_filter_rec_t *filter;
 
-/* With how many occupied threads one may still wait; none in other MPMs. Set before there are any. */
+/* Has the MPM a listener in the way of the next request? This and the next are set before there are threads. */
+static int has_listener;
+/* With so many occupied threads none may wait. */
 static apr_uint32_t most_occupied;
 /* Threads that have a request of ours, or wait. */
 static volatile apr_uint32_t occupied;
@@ -126,7 +128,7 @@ void wsgid_stay_with(conn_rec *c)
 {
     int *answered = ap_get_module_config(c->conn_config, &wsgi_module);
 
-    if (!most_occupied || !c->cs || c->master || c->keepalive != AP_CONN_KEEPALIVE)
+    if (!has_listener || !c->cs || c->master || c->keepalive != AP_CONN_KEEPALIVE)
         return;
     if (!answered) {
         answered = apr_pcalloc(c->pool, sizeof(*answered));
@@ -136,13 +138,13 @@ void wsgid_stay_with(conn_rec *c)
     *answered = 1;
 }
 
-/* Only event has a listener in the way of the next request. */
+/* What httpd does not tell stays 0, and is not the case. */
 void wsgid_allow_staying(void)
 {
-    int async = 0, threads = 0;
+    int threads = 0;
 
-    if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &async) == APR_SUCCESS && async
-        && ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS)
+    (void)ap_mpm_query(AP_MPMQ_IS_ASYNC, &has_listener);
+    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS)
         most_occupied = threads < 4 * FEW ? (apr_uint32_t)threads / 4 : FEW;
 }
 

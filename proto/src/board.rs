@@ -302,10 +302,10 @@ impl<'a, W: Word> Board<'a, W> {
         Some((Claim { slot: best.slot, serial: best.word.serial }, best.word))
     }
 
-    /// How many threads are claimed, of all workers together.
-    pub fn claimed(&self) -> u32 {
+    /// Are so many threads claimed, of all workers together, or fewer? Looks no further than it has to.
+    pub fn has_claims_up_to(&self, most: u32) -> bool {
         let claimed = |slot| self.slot(slot).map_or(0, |word| word.claimed);
-        (0..self.slots()).map(claimed).fold(0, u32::saturating_add)
+        (0..self.slots()).map(claimed).try_fold(most, u32::checked_sub).is_some()
     }
 
     /// Is a thread of a ready worker free?

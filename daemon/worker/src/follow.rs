@@ -47,11 +47,14 @@ impl Follower {
     }
 
     /// The request has been answered; `quiet` says whether there is no other in the pool.
-    pub(crate) fn answered(&self, quiet: impl FnOnce() -> bool) {
-        let Ok(own) = sched_getcpu() else { return };
-        if let Some(goal) = self.goal(own).filter(|_| quiet()) {
-            // If it can't, all is as it was.
-            let _ = move_to(goal);
+    pub(crate) fn answered(&mut self, quiet: impl FnOnce() -> bool) {
+        if self.row < ROW {
+            return;
+        }
+        let goal = sched_getcpu().ok().and_then(|own| self.goal(own)).filter(|_| quiet());
+        // Where it may not, or can't, it is not asked again with each request.
+        if goal.is_some_and(|goal| is_bound() || move_to(goal).is_err()) {
+            self.row = 0;
         }
     }
 
@@ -62,19 +65,23 @@ impl Follower {
     }
 }
 
-/// Has this thread run on that processor, and from then on everywhere.
+/// For the kernel: the thread that asks.
+const THIS: Pid = Pid::from_raw(0);
+
+/// May this thread not run on all of the machine's processors?
+fn is_bound() -> bool {
+    let allowed = |set: CpuSet| (0..CpuSet::count()).filter(|&number| set.is_set(number) == Ok(true)).count();
+    sched_getaffinity(THIS).map_or(true, |set| allowed(set) < processors())
+}
+
+/// Has this thread, which is not bound, run on that processor, and from then on everywhere.
 fn move_to(processor: usize) -> nix::Result<()> {
-    let this = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this)?;
-    if (0..CpuSet::count()).filter(|&number| allowed.is_set(number) == Ok(true)).count() < processors() {
-        return Ok(());
-    }
     let (mut there, mut everywhere) = (CpuSet::new(), CpuSet::new());
     there.set(processor)?;
-    // Not `allowed`: the kernel would hold the thread to that when the machine gets more processors.
+    // Not those of now: the kernel would hold the thread to them when the machine gets more processors.
     (0..CpuSet::count()).try_for_each(|number| everywhere.set(number))?;
-    sched_setaffinity(this, &there)?;
-    sched_setaffinity(this, &everywhere)
+    sched_setaffinity(THIS, &there)?;
+    sched_setaffinity(THIS, &everywhere)
 }
 
 /// How many the machine has; more than a thread can have if that is not known.
@@ -123,19 +130,28 @@ mod tests {
 
     /// What this thread may run on.
     fn allowed() -> Vec<usize> {
-        let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let set = sched_getaffinity(THIS).unwrap();
         (0..CpuSet::count()).filter(|&number| set.is_set(number).unwrap()).collect()
+    }
+
+    /// Has requests of each of these processors in turn.
+    fn follow(processors: &[usize]) {
+        for &processor in processors {
+            let mut follower = follower(u64::from(ROW));
+            follower.processor = processor as u32 + 1;
+            follower.answered(|| true);
+        }
     }
 
     #[test]
     fn a_thread_that_moves_is_not_bound_and_one_that_is_bound_does_not_move() {
         let before = allowed();
-        before.iter().for_each(|&processor| move_to(processor).unwrap());
+        follow(&before);
         assert_eq!(allowed(), before);
         let mut one = CpuSet::new();
         one.set(before[0]).unwrap();
-        sched_setaffinity(Pid::from_raw(0), &one).unwrap();
-        before.iter().for_each(|&processor| move_to(processor).unwrap());
+        sched_setaffinity(THIS, &one).unwrap();
+        follow(&before);
         assert_eq!(allowed(), [before[0]]);
     }
 }

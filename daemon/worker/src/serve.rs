@@ -65,7 +65,7 @@ fn next(
                 metrics::end(thread, talk.meter());
                 let connection = settle(&talk, &ending);
                 worker.watched.end(thread);
-                follower.answered(|| worker.requests_in_pool() == 0);
+                follower.answered(|| worker.pool_has_up_to(0));
                 connection
             });
             wait(worker, settled)
@@ -73,8 +73,7 @@ fn next(
         match step {
             Ok(Wait::Request(request)) => {
                 worker.watched.begin(thread);
-                follower
-                    .begin(request.head.processor, request.daemon_start, || worker.requests_in_pool() == 1);
+                follower.begin(request.head.processor, request.daemon_start, || worker.pool_has_up_to(1));
                 // Access control and the like are parts of a request, and none of their own.
                 if request.head.hook.is_none() {
                     metrics::begin(thread);

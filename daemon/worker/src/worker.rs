@@ -102,9 +102,9 @@ impl Worker {
         self.active.load(Ordering::Acquire) <= self.watched.abandoned()
     }
 
-    /// Requests that shims have claimed a thread for, of this worker or of another of the pool.
-    pub(crate) fn requests_in_pool(&self) -> u32 {
-        self.board.claimed()
+    /// Have shims claimed a thread for so many requests at most, of this worker or of another of the pool?
+    pub(crate) fn pool_has_up_to(&self, requests: u32) -> bool {
+        self.board.has_claims_up_to(requests)
     }
 
     /// Tells the shims to choose other workers.

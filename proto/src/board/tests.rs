@@ -69,6 +69,20 @@ fn a_draining_worker_keeps_its_claims_and_gets_no_more() {
 }
 
 #[test]
+fn all_workers_claims_count_together() {
+    let words = memory(2);
+    let board = Board::create(&words);
+    board.place(0, 1, SlotState::Ready, 2, 10);
+    board.place(1, 2, SlotState::Ready, 2, 11);
+    assert!(board.has_claims_up_to(0));
+    let (first, second) = (claimed(claim(board)).0, claimed(claim(board)).0);
+    assert_ne!(first.slot, second.slot);
+    assert!(board.has_claims_up_to(2) && !board.has_claims_up_to(1));
+    board.release(first, None);
+    assert!(board.has_claims_up_to(1) && !board.has_claims_up_to(0));
+}
+
+#[test]
 fn a_request_under_way_is_claimed_until_it_is_finished() {
     let memory = memory(1);
     let board = Board::create(&memory);
